@@ -1,0 +1,50 @@
+"""whatwhere: see where a vision model looks, and what it sees there, inside a notebook.
+
+The public names are loaded when they are first used: ``import whatwhere`` imports neither torch nor a widget library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from whatwhere._version import __version__
+
+_HOMES = {
+    "Attribution": "whatwhere.attribution",
+    "AttributionView": "whatwhere.widgets",
+    "Job": "whatwhere.jobs",
+    "Preprocess": "whatwhere.images",
+    "Sobol": "whatwhere.attribution",
+    "UnknownClassError": "whatwhere.classes",
+    "VisionModel": "whatwhere.model",
+    "load_model": "whatwhere.zoo",
+}
+_MODULES = ("examples",)
+
+__all__ = [  # the stub lists the same names; a test compares them
+    "Attribution",
+    "AttributionView",
+    "Job",
+    "Preprocess",
+    "Sobol",
+    "UnknownClassError",
+    "VisionModel",
+    "__version__",
+    "examples",
+    "load_model",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

@@ -1,0 +1,6 @@
+"""Attribution: where a network looks. One file a method."""
+
+from whatwhere.attribution.record import Attribution, Prediction, Provenance
+from whatwhere.attribution.sobol import Sobol
+
+__all__ = ["Attribution", "Prediction", "Provenance", "Sobol"]

@@ -1,0 +1,1 @@
+"""How things are computed, and nothing about what: masked forwards, samplers, sensitivity estimators."""

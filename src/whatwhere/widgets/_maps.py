@@ -1,0 +1,98 @@
+"""What an attribution looks like on the wire: numbers in 16 bits, and words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from whatwhere.widgets._view import WIRE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from whatwhere.attribution import Attribution
+
+_TOP = 10
+
+
+def encode_maps(record: Attribution, asked: Iterable[int]) -> tuple[dict[str, Any], bytes]:
+    """Encode the maps of the ten most probable classes, and of those asked for.
+
+    Parameters
+    ----------
+    record : Attribution
+        The record.
+    asked : iterable of int
+        Ids of further classes.
+
+    Returns
+    -------
+    meta : dict
+        What ``_maps`` holds for an image (see ``wire.ts``).
+    planes : bytes
+        For each class its values, then its standard errors: little-endian uint16, as shares of ``max`` and ``se_max``.
+    """
+    top = [prediction.id for prediction in record.predictions(_TOP)]
+    ids = sorted({*top, *asked}, key=lambda k: (-float(record.reference[k]), k))
+    classes, planes = [], []
+    for class_id in ids:
+        told = record.prediction(class_id)
+        values, errors = record.values(class_id), record.standard_error(class_id)
+        agreement = record.agreement(class_id)
+        planes += [_quantise(values), _quantise(errors)]
+        classes.append(
+            {
+                "id": class_id,
+                "name": told.name,
+                "p": told.probability,
+                "max": float(values.max()),
+                "se_max": float(errors.max()),
+                "flat": record.is_flat(class_id),
+                "agreement": agreement,
+                "top": class_id in top,
+            }
+        )
+    meta = {
+        "grid": list(record.grid),
+        "rows": record.rows,
+        "preview": record.preview,
+        "unit": "of the variance",
+        "classes": classes,
+        "about": _about(record),
+        "code": _code(record),
+    }
+    return meta, b"".join(planes)
+
+
+def _quantise(values: NDArray[np.float32]) -> bytes:
+    top = float(values.max())
+    levels = values / top * WIRE["plane_levels"] if top > 0 else np.zeros_like(values)
+    return np.round(levels).astype("<u2").tobytes()
+
+
+def _about(record: Attribution) -> list[list[str]]:
+    made, method = record.provenance, record.method
+    design = f"{record.rows} of {method.rows} rows x {record.logits.shape[1]} masked images"
+    seen = f"{record.geometry.size[0]} x {record.geometry.size[1]} pixels, the centre of the photo"
+    return [
+        ["Method", "Sobol indices, total order (Jansen), nested Owen-scrambled nets"],
+        ["Grid", f"{method.shape[0]} x {method.shape[1]} cells" + (", shown in blocks of two by two" if record.preview else "")],
+        ["Design", design],
+        ["Forwards", f"{record.n_forwards:,}, and {made.n_extra:,} for preview, prediction and padding"],
+        ["Score", "logit of the class; every class from the same forwards"],
+        ["Masked parts", "fade to the model's mean colour"],
+        ["Network sees", seen],
+        ["Uncertainty", "± 1.96 standard errors, delta method over the rows"],
+        ["Seed", str(method.seed)],
+        ["Time", f"{made.seconds:.1f} s of forwards on {made.device}"],
+        ["Model", f"{made.model}, weights {made.fingerprint}"],
+        ["whatwhere", made.version],
+    ]
+
+
+def _code(record: Attribution) -> str:
+    source = record.provenance.source or "model"
+    return f"a = ww.{record.method}.run({source}, photo)\na.values({record.class_names[record.predicted]!r})"

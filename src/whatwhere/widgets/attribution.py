@@ -1,0 +1,394 @@
+"""AttributionView: where a network looks on each of a few photos."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+
+from whatwhere.attribution import Attribution, Sobol
+from whatwhere.classes import ClassNames, UnknownClassError
+from whatwhere.drawing import draw_map, encode, mime_bundle, to_picture
+from whatwhere.images import Photo, name_images, read_photo
+from whatwhere.widgets._maps import encode_maps
+from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+    from whatwhere.images import Geometry
+    from whatwhere.jobs import Job
+    from whatwhere.model import VisionModel
+
+_PHOTO_BYTES = 140_000  # of all photos of a view together: they are saved with the notebook
+_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
+
+
+class ClassTrait(traitlets.TraitType[Any, Any]):
+    """A class id or name, kept as the id; None stands for the class that the model predicts."""
+
+    info_text = "a class id, a class name, or None for the predicted class"
+
+    def validate(self, obj: Any, value: Any) -> int | None:
+        """Resolve a name to its id.
+
+        Parameters
+        ----------
+        obj : AttributionView
+            The view.
+        value : int, str or None
+            What was assigned.
+
+        Returns
+        -------
+        int or None
+            The id.
+
+        Raises
+        ------
+        TraitError
+            If there is no such class, or several; the message lists the nearest names or the ids.
+        """
+        if value is None:
+            return None
+        try:
+            resolved: int = obj._class_names.resolve(value)
+        except (UnknownClassError, TypeError) as error:
+            raise traitlets.TraitError(f"selected_class: {error}") from None
+        return resolved
+
+
+class AttributionView(View):
+    """Where a network looks: photos with a living Sobol map.
+
+    Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
+    Opacity, threshold, colour map and the ten most probable classes need no kernel.
+
+    Parameters
+    ----------
+    model : VisionModel
+        The network.
+    images : image, or dict or sequence of images
+        Anything `whatwhere.images.read_photo` reads. All are read, and refused, at once.
+    method : Sobol, optional
+        By default ``Sobol(grid=8, rows=32, seed=0)``.
+    **traits : object
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    selected_image : str
+        Name of the photo that is shown.
+    selected_class : int or None
+        Class that is explained; takes a name or an id. None follows the predicted class of each photo.
+    opacity : float
+        Of the map, in [0, 1]; default 0.8.
+    threshold : float
+        Share of the map's maximum below which it is transparent, in [0, 0.9]; default 0.1.
+    colormap : {"magma", "viridis", "cividis"}
+        Perceptual colour map.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an image cannot be read; the message names it and says what to do.
+    TraitError
+        If an attribute gets a value it cannot take.
+
+    Examples
+    --------
+    >>> import whatwhere as ww
+    >>> model = ww.load_model("efficientnet_lite0")
+    >>> view = ww.AttributionView(model, ww.examples.photos(), method=ww.Sobol(grid=3, rows=2))
+    >>> view.selected_class = "espresso"
+    >>> view.job.wait().grid
+    (3, 3)
+    """
+
+    kind = "attribution"
+    _esm = bundle("attribution.js")
+
+    selected_image = traitlets.Unicode().tag(sync=True)
+    selected_class = ClassTrait(default_value=None, allow_none=True).tag(sync=True)
+    opacity = traitlets.Float(0.8, min=0, max=1).tag(sync=True)
+    threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
+    colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
+
+    _title = traitlets.Unicode().tag(sync=True)
+    _images = traitlets.List().tag(sync=True)
+    _photos = traitlets.List().tag(sync=True)
+    _status = traitlets.Dict().tag(sync=True)
+    _maps = traitlets.Dict().tag(sync=True)
+    _planes = traitlets.Dict().tag(sync=True)
+    _seq = traitlets.Int(0).tag(sync=True)
+
+    _handlers = {"hello": "_on_hello", "ack": "_on_ack", "start": "_on_start", "stop": "_on_stop", "explain": "_on_explain"}
+
+    def __init__(self, model: VisionModel, images: Any, *, method: Sobol | None = None, **traits: Any) -> None:
+        photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        self._class_names: ClassNames = model.class_names
+        self._model = model
+        self._photo_of = photos
+        self.method = method or Sobol()
+        self._jobs = {name: self._make_job(name, photo) for name, photo in photos.items()}
+        self._drawn: dict[str, Attribution] = {}
+        self._asked: dict[str, set[int]] = {name: set() for name in photos}
+        self._gate = FrameGate()
+        self._clicks = 0
+        self._begun = False
+        traits.setdefault("selected_image", next(iter(photos)))
+        super().__init__(**traits)
+        limit = _PHOTO_BYTES // len(photos)
+        self.write(
+            _title=model.name,
+            _images=[self._describe_image(name, photo) for name, photo in photos.items()],
+            _photos=[encode(to_picture(photo.pixels), limit=limit) for photo in photos.values()],
+            _status={name: self._describe_status(name) for name in photos},
+        )
+        self.observe(self._on_selection, ["selected_image", "selected_class"])
+
+    @property
+    def job(self) -> Job[Attribution]:
+        """The job of the photo that is shown: its state, its record, `wait` and `stop`."""
+        return self._jobs[self.selected_image]
+
+    @property
+    def attribution(self) -> Attribution | None:
+        """The best record so far of the photo that is shown, or None before there is one."""
+        return self.job.record
+
+    @property
+    def attributions(self) -> dict[str, Attribution]:
+        """The best record so far of every photo that has one, by name."""
+        return {name: job.record for name, job in self._jobs.items() if job.record is not None}
+
+    def start(self) -> Job[Attribution]:
+        """Start, or continue, computing the photo that is shown.
+
+        Returns
+        -------
+        Job
+            Its job.
+        """
+        return self._start(self.selected_image)
+
+    def stop(self) -> None:
+        """Stop computing the photo that is shown; its map stays, and `start` continues it."""
+        self.job.stop()
+
+    def close(self) -> None:
+        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+        for job in self._jobs.values():
+            job.discard()
+        self._drawn.clear()
+        if self.layout is not None:
+            self.layout.close()
+        super().close()
+
+    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write one HTML page that opens from disk, without network or kernel, and still reacts.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to write; an existing file is replaced.
+        title : str, optional
+            Title of the page; by default it names the model.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Notes
+        -----
+        The page holds the photos and the maps that are there now; computing more needs a notebook.
+        """
+        from whatwhere.export import write_page
+
+        for name in self.attributions:
+            if self.selected_class is not None:
+                self._asked[name].add(self.selected_class)
+            self._publish(name, force=True)
+        return write_page(path, [self], title=title or f"Where {self._title} looks")
+
+    def picture(self) -> Image.Image:
+        """Draw what the view shows now, without controls.
+
+        Returns
+        -------
+        PIL.Image.Image
+            The map over the photo, or the photo alone while there is no map.
+        """
+        record = self.attribution
+        if record is not None:
+            return record.picture(self.selected_class, colormap=self.colormap)
+        photo = self._photo_of[self.selected_image]
+        return draw_map(photo.pixels, None, self._geometry(photo), width=480)
+
+    def describe(self) -> str:
+        """Say in one line what the view shows now.
+
+        Returns
+        -------
+        str
+            The caption of `picture`.
+        """
+        record = self.attribution
+        if record is not None:
+            return record.describe(self.selected_class)
+        return f"{self._title} on {self.selected_image}: not computed yet. Run the cell in a notebook to see the map."
+
+    def __repr__(self) -> str:
+        return f"<AttributionView: {self.describe()}>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | dict[str, Any] | None:
+        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        if not self._begun:
+            self.start()
+        if shown is None:
+            return None
+        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        return {**mime_bundle(self.picture(), self.describe()), **data}, metadata
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def _make_job(self, name: str, photo: Photo) -> Job[Attribution]:
+        """Make a photo's job; it holds the view only weakly, so that a forgotten view does not compute for ever."""
+        job = self.method.submit(self._model, photo, preview=True)
+        job.name = name
+        view = weakref.ref(self)
+
+        def publish(_: Job[Attribution]) -> None:
+            alive = view()
+            if alive is not None:
+                alive._publish(name)
+
+        job.watch(publish)
+        return job
+
+    def _start(self, name: str) -> Job[Attribution]:
+        self._begun = True
+        self._clicks += 1
+        job = self._jobs[name].start(priority=self._clicks)
+        self._publish(name)
+        return job
+
+    def _on_selection(self, change: Any) -> None:
+        """Compute what is now shown, and store the class that is now explained."""
+        if change["name"] == "selected_image" and change["new"] not in self._jobs:
+            return
+        name = self.selected_image
+        if self.selected_class is not None:
+            self._ask(name, self.selected_class)
+        if self._begun and self._jobs[name].state == "idle":
+            self._start(name)
+
+    @traitlets.validate("selected_image")
+    def _check_image(self, proposal: Any) -> str:
+        name: str = proposal["value"]
+        if name not in self._photo_of:
+            raise traitlets.TraitError(f"selected_image: wanted one of {list(self._photo_of)}, got {name!r}.")
+        return name
+
+    # -- what the browser is told -------------------------------------------------------------------------------------
+
+    def _publish(self, name: str, *, force: bool = False) -> None:
+        """Send a photo's progress, and its map if there is a newer one and the browser has drawn the last."""
+        with self._write_lock:
+            job = self._jobs[name]
+            record = job.record
+            traits: dict[str, Any] = {}
+            if force or not job.active or self._gate.progress():
+                traits["_status"] = {**self._status, name: self._describe_status(name)}
+            newer = record is not None and (force or record is not self._drawn.get(name))
+            if newer and record is not None:
+                frame = self._gate.frame(force=force or not job.active)
+                if frame is not None:
+                    self._drawn[name] = record
+                    meta, planes = encode_maps(record, self._asked[name])
+                    traits.update(_maps={**self._maps, name: meta}, _planes={**self._planes, name: planes}, _seq=frame)
+            if traits:
+                self.write(**traits)
+
+    def _ask(self, name: str, class_id: int) -> None:
+        """Have a class's map stored with a photo's."""
+        self._asked[name].add(class_id)
+        stored = self._maps.get(name, {"classes": []})["classes"]
+        if self._jobs[name].record is not None and all(shown["id"] != class_id for shown in stored):
+            self._publish(name, force=True)
+
+    def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
+        top, left, bottom, right = self._geometry(photo).seen
+        return {"name": name, "width": photo.size[1], "height": photo.size[0], "seen": [left, top, right, bottom]}
+
+    def _geometry(self, photo: Photo) -> Geometry:
+        return self._model.preprocess.geometry(photo)
+
+    def _describe_status(self, name: str) -> dict[str, Any]:
+        job = self._jobs[name]
+        record, step = job.record, job.step
+        rows = record.rows if record is not None and not record.preview else 0
+        stage = "queued" if job.state == "queued" else step.stage if step is not None else None
+        return {
+            "state": _STATES.get(job.state, "partial" if record is not None else "empty"),
+            "stage": stage,
+            "done": step.done if step is not None else 0,
+            "total": step.total if step is not None else 0,
+            "rows": rows,
+            "rows_wanted": self.method.rows,
+            "eta": job.seconds_left if job.active else None,
+            "seconds": job.seconds,
+            "error": _describe_error(job.error),
+        }
+
+    # -- what the browser asks ----------------------------------------------------------------------------------------
+
+    def _on_hello(self, content: dict[str, Any]) -> None:
+        self.reply("welcome", content.get("rid"))
+
+    def _on_ack(self, content: dict[str, Any]) -> None:
+        frame = content.get("seq")
+        if isinstance(frame, int):
+            self._gate.acknowledge(frame)
+
+    def _on_start(self, content: dict[str, Any]) -> None:
+        name = content.get("image")
+        if name in self._jobs:
+            if self._jobs[name].state == "failed":
+                self._jobs[name] = self._make_job(name, self._photo_of[name])
+            self._start(name)
+
+    def _on_stop(self, content: dict[str, Any]) -> None:
+        name = content.get("image")
+        if name in self._jobs:
+            self._jobs[name].stop()
+
+    def _on_explain(self, content: dict[str, Any]) -> None:
+        rid, name, query = content.get("rid"), content.get("image"), content.get("query")
+        if isinstance(query, str) and query.strip().isdecimal():
+            query = int(query)
+        try:
+            class_id = self._class_names.resolve(query)  # type: ignore[arg-type]  # it says what it wants
+        except (UnknownClassError, TypeError) as error:
+            near = [{"id": k, "name": self._class_names.label(k)} for k in getattr(error, "candidates", ())]
+            self.reply("refused", rid, message=str(error).removeprefix("target: "), suggestions=near)
+            return
+        if name in self._jobs:
+            self._ask(name, class_id)
+        self.write(selected_class=class_id)
+        self.reply("explained", rid, id=class_id)
+
+
+def _describe_error(error: Exception | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {
+        "what": "The computation failed.",
+        "why": f"{type(error).__name__}: {error}",
+        "todo": "view.job.error holds the exception; what was computed before stays.",
+    }

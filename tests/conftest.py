@@ -1,0 +1,76 @@
+"""Fixtures shared by all tests: the real network, real photos, and toy networks whose answers are known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import whatwhere as ww
+
+
+@pytest.fixture(scope="session")
+def model():
+    return ww.load_model("efficientnet_lite0", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def photos():
+    return ww.examples.photos()
+
+
+class Counting(nn.Module):
+    """A network made of a function of the image, which counts the images that it sees."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.images = 0
+
+    def forward(self, x):
+        self.images += len(x)
+        return self.function(x)
+
+
+@pytest.fixture
+def toy():
+    """Make a VisionModel of a function from images (N, 3, H, W) in [0, 1] to logits (N, K)."""
+
+    def make(function, *, size=(64, 64), classes=2, batch_size=4):
+        preprocess = ww.Preprocess(resize=min(size), crop=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        names = [f"class {k}" for k in range(classes)]
+        toy_model = ww.VisionModel(
+            Counting(function), preprocess=preprocess, class_names=names, name="toy", device="cpu"
+        )
+        toy_model.batch_size = batch_size
+        return toy_model
+
+    return make
+
+
+@pytest.fixture
+def white():
+    """An image of ones: under a mask it shows the mask itself."""
+    return np.ones((64, 64, 3), dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def shared_photos():
+    """Paths of photographs kept outside the repository; tests that want them skip where they are absent."""
+    told = os.environ.get("WHATWHERE_SHARED")
+    root = Path(told) if told else Path(__file__).parents[2] / "shared"
+    files = sorted((root / "data" / "imagenet_samples").glob("*.jpg"))
+    if told and not files:
+        pytest.fail(f"WHATWHERE_SHARED is {told!r}, but there are no photos in data/imagenet_samples below it.")
+    if not files:
+        pytest.skip("the shared photographs are not on this machine (set WHATWHERE_SHARED)")
+    return files
+
+
+@pytest.fixture(autouse=True)
+def _one_seed():
+    torch.manual_seed(0)

@@ -24,7 +24,7 @@ HELP = (
 )
 
 
-class FrontEndHook(BuildHookInterface):
+class FrontEndHook(BuildHookInterface[Any]):
     """Build ``src/whatwhere/static`` from ``js/`` where it is missing or out of date."""
 
     PLUGIN_NAME = "custom"

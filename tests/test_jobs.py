@@ -168,7 +168,7 @@ def test_the_worker_survives_a_failure(device):
 def test_wait_times_out_and_the_job_goes_on(device):
     work = Counter(2)
     job = Job(work, device=device)
-    with pytest.raises(TimeoutError, match="still busy after 0.1 s; it goes on"):
+    with pytest.raises(TimeoutError, match=r"still busy after 0\.1 s; it goes on"):
         job.wait(0.1)
     work.allow(2)
     assert job.wait(PATIENCE) == 2
@@ -197,6 +197,23 @@ def test_await(device):
         return await Job(work, device=device).start()
 
     assert asyncio.run(main()) == 3
+
+
+def test_cancelling_await_stops_the_job(device):
+    work = Counter(100)
+    job = Job(work, device=device)
+
+    async def main():
+        waiting = asyncio.ensure_future(job.start()._wait_in_loop())
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        work.allow(100)
+
+    asyncio.run(main())
+    until(lambda: job.state == "stopped")
+    assert work.steps <= 1
 
 
 def test_a_discarded_job_gives_its_result_back(device):

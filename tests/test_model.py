@@ -18,7 +18,8 @@ def test_coffee_is_an_espresso(model, photos):
 
 
 @pytest.mark.parametrize(
-    ("photo", "name", "probability"), [("chelsea", "tiger cat", 0.39), ("rocket", "missile", 0.27), ("camera", "tripod", 0.94)]
+    ("photo", "name", "probability"),
+    [("chelsea", "tiger cat", 0.39), ("rocket", "missile", 0.27), ("camera", "tripod", 0.94)],
 )
 def test_other_photos(model, photos, photo, name, probability):
     p = model.predict(photos[photo])
@@ -54,7 +55,12 @@ def test_same_padding_is_tensorflows(size, kernel):
     padded = torch.zeros(size + total, size + total)
     padded[total // 2 : total // 2 + size, total // 2 : total // 2 + size] = x[0, 0]
     expected = torch.stack(
-        [torch.stack([(padded[2 * i : 2 * i + kernel, 2 * j : 2 * j + kernel] * conv.weight[0, 0]).sum() for j in range(out)]) for i in range(out)]
+        [
+            torch.stack(
+                [(padded[2 * i : 2 * i + kernel, 2 * j : 2 * j + kernel] * conv.weight[0, 0]).sum() for j in range(out)]
+            )
+            for i in range(out)
+        ]
     )
     assert torch.allclose(conv(x)[0, 0], expected, atol=1e-5)
 
@@ -93,7 +99,11 @@ def test_a_normalised_batch_comes_back(model, photos):
 
 
 @pytest.mark.parametrize(
-    ("batch", "message"), [(torch.zeros(2, 4, 8, 8), r"wanted shape \(N, 3, H, W\)"), (torch.full((1, 3, 8, 8), 9.0), "normalised with other numbers")]
+    ("batch", "message"),
+    [
+        (torch.zeros(2, 4, 8, 8), r"wanted shape \(N, 3, H, W\)"),
+        (torch.full((1, 3, 8, 8), 9.0), "normalised with other numbers"),
+    ],
 )
 def test_a_batch_that_is_not_normalised_is_refused(model, batch, message):
     with pytest.raises(ValueError, match=message):

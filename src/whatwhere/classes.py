@@ -60,8 +60,7 @@ class ClassNames(Sequence[str]):
         return len(self._names)
 
     def __repr__(self) -> str:
-        shown = ", ".join(map(repr, self._names[:3]))
-        return f"ClassNames([{shown}{', …' if len(self) > 3 else ''}], {len(self)} classes)"
+        return f"<ClassNames: {len(self)} classes, from {self._names[0]!r} to {self._names[-1]!r}>"
 
     def label(self, class_id: int) -> str:
         """Return the name of a class, with its id where another class has the same name.

@@ -22,7 +22,7 @@ _UNSEEN = 0.45  # brightness of what the crop never showed the network
 _SATURATION = 0.2  # of the photo under a map, so that hue means the map
 _OPACITY = 0.8
 _THRESHOLD = 0.1
-_LUMA = np.float32([0.2126, 0.7152, 0.0722])
+_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
 
 def draw_map(

@@ -24,6 +24,15 @@ Pixels: TypeAlias = NDArray[np.float32]
 
 _ROUNDING = 1e-6  # floats this far outside [0, 1] come from arithmetic, not from another scale
 _GREY, _RGB = 1, 3
+_PLANE, _VOLUME = 2, 3  # axes of an image without and with channels
+# Scales that values outside [0, 1] look like, as (lowest, highest, what to do), the narrowest first.
+_NORMALISED = "hand a normalised batch over with model.images_from(batch), which undoes the model's own mean and std."
+_SCALES = (
+    (-0.5, 1.5, "This looks like [0, 1] after a resize that overshoots: clip it to [0, 1]."),
+    (-1.0, 1.0, f"This looks like a -1 to 1 scale: use (x + 1) / 2, or {_NORMALISED}"),
+    (0.0, 255.0, "This looks like a 0 to 255 scale: divide by 255, or pass it as uint8."),
+    (0.0, float("inf"), "This looks like a 16-bit scale: divide by 65535, or pass it as uint16."),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +249,11 @@ class Preprocess:
             return photo.pixels
         (height, width), top, left = self._layout(*photo.size)
         planes = [
-            np.asarray(Image.fromarray(np.ascontiguousarray(photo.pixels[..., c])).resize((width, height), Image.BICUBIC))
+            np.asarray(
+                Image.fromarray(np.ascontiguousarray(photo.pixels[..., c])).resize(
+                    (width, height), Image.Resampling.BICUBIC
+                )
+            )
             for c in range(_RGB)
         ]
         crop_h, crop_w = self.crop
@@ -259,7 +272,8 @@ class Preprocess:
         ndarray of the same shape, float32
             ``(pixels - mean) / std``.
         """
-        return (pixels - np.float32(self.mean)) / np.float32(self.std)
+        mean, std = (np.asarray(v, dtype=np.float32) for v in (self.mean, self.std))
+        return (pixels - mean) / std
 
     def denormalise(self, numbers: NDArray[np.floating]) -> Pixels:
         """Undo `normalise`.
@@ -274,7 +288,7 @@ class Preprocess:
         ndarray of the same shape, float32
             RGB, in [0, 1] if the numbers came from an image.
         """
-        return np.asarray(numbers * np.float32(self.std) + np.float32(self.mean), dtype=np.float32)
+        return (numbers * np.asarray(self.std) + np.asarray(self.mean)).astype(np.float32)
 
     def _layout(self, height: int, width: int) -> tuple[tuple[int, int], int, int]:
         """Return the resized height and width, and the crop's top and left edge in it."""
@@ -313,18 +327,20 @@ def _from_pil(picture: Image.Image) -> Pixels:
 def _from_array(array: NDArray[Any], name: str) -> Pixels:
     _check_shape(array, name)
     values = _to_unit_scale(array, name)
-    if values.ndim == 2:
+    if values.ndim == _PLANE:
         values = values[..., np.newaxis]
     return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], _RGB)))
 
 
 def _check_shape(array: NDArray[Any], name: str) -> None:
     wanted = f"{name}: wanted (height, width), (height, width, 1) or (height, width, 3), got shape {array.shape}"
-    if array.ndim not in (2, 3):
-        raise ValueError(f"{wanted}; pass a batch as a list of images or with a leading axis to a method that takes one.")
+    if array.ndim not in (_PLANE, _VOLUME):
+        raise ValueError(
+            f"{wanted}; pass a batch as a list of images or with a leading axis to a method that takes one."
+        )
     if array.size == 0:
         raise ValueError(f"{wanted}, which is empty.")
-    if array.ndim == 3 and array.shape[2] not in (_GREY, _RGB):
+    if array.ndim == _VOLUME and array.shape[2] not in (_GREY, _RGB):
         first = array.shape[0] in (_GREY, _RGB)
         advice = "channels come last: array.transpose(1, 2, 0)" if first else "keep three channels: array[..., :3]"
         raise ValueError(f"{wanted}; {advice}.")
@@ -343,7 +359,9 @@ def _to_unit_scale(array: NDArray[Any], name: str) -> NDArray[np.float32]:
         )
     bad = int(np.count_nonzero(~np.isfinite(array)))
     if bad:
-        raise ValueError(f"{name}: {bad} of {array.size} values are NaN or infinite; replace them before explaining it.")
+        raise ValueError(
+            f"{name}: {bad} of {array.size} values are NaN or infinite; replace them before explaining it."
+        )
     low, high = float(array.min()), float(array.max())
     if low < -_ROUNDING or high > 1 + _ROUNDING:
         raise ValueError(f"{name}: wanted floats in [0, 1], got {low:.4g} to {high:.4g}. {_guess_scale(low, high)}")
@@ -351,16 +369,10 @@ def _to_unit_scale(array: NDArray[Any], name: str) -> NDArray[np.float32]:
 
 
 def _guess_scale(low: float, high: float) -> str:
-    normalised = "hand a normalised batch over with model.images_from(batch), which undoes the model's own mean and std."
-    if low >= 0 and high > 255:
-        return "This looks like a 16-bit scale: divide by 65535, or pass it as uint16."
-    if low >= 0 and high > 2:
-        return "This looks like a 0 to 255 scale: divide by 255, or pass it as uint8."
-    if low >= -1 and high <= 1:
-        return f"This looks like a -1 to 1 scale: use (x + 1) / 2, or {normalised}"
-    if low >= -0.5 and high <= 1.5:
-        return "This looks like [0, 1] after a resize that overshoots: clip it to [0, 1]."
-    return f"This looks normalised with a mean and a deviation: {normalised}"
+    for lowest, highest, advice in _SCALES:
+        if lowest <= low and high <= highest:
+            return advice
+    return f"This looks normalised with a mean and a deviation: {_NORMALISED}"
 
 
 def _is_tensor(value: Any) -> bool:
@@ -373,17 +385,17 @@ def _to_numpy(tensor: Any) -> NDArray[Any]:
 
 
 def _channels_last(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.ndim == 3 and array.shape[0] not in (_GREY, _RGB):
+    if array.ndim == _VOLUME and array.shape[0] not in (_GREY, _RGB):
         last = array.shape[2] in (_GREY, _RGB)
         advice = "in a tensor channels come first: tensor.permute(2, 0, 1)" if last else "wanted 1 or 3 channels"
         raise ValueError(f"{name}: wanted a tensor (3, height, width), got shape {array.shape}; {advice}.")
-    return array.transpose(1, 2, 0) if array.ndim == 3 else array
+    return array.transpose(1, 2, 0) if array.ndim == _VOLUME else array
 
 
 def _is_one(images: Any) -> bool:
     if isinstance(images, str | Path | bytes | bytearray | memoryview | Image.Image | Photo):
         return True
-    return hasattr(images, "shape") and len(images.shape) <= 3
+    return hasattr(images, "shape") and len(images.shape) <= _VOLUME
 
 
 def _title(image: ImageLike, otherwise: str) -> str:

@@ -203,8 +203,15 @@ class Job(Generic[RecordT]):
         return self._result()
 
     def __await__(self) -> Generator[Any, None, RecordT]:
-        """Wait in a coroutine; the event loop stays free."""
-        return asyncio.to_thread(self.wait).__await__()
+        """Wait in a coroutine, as `wait` does; the event loop stays free, and cancelling stops the job."""
+        return self._wait_in_loop().__await__()
+
+    async def _wait_in_loop(self) -> RecordT:
+        try:
+            return await asyncio.to_thread(self.wait)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self.stop()
+            raise
 
     def watch(self, callback: Callable[[Job[RecordT]], None]) -> Callable[[], None]:
         """Call a function on the worker thread after every step and when the job comes to rest.
@@ -231,7 +238,9 @@ class Job(Generic[RecordT]):
         if self.error is not None:
             raise self.error
         if self.record is None:
-            raise RuntimeError(f"{self!r} has no result yet: it was stopped before its first one. start() continues it.")
+            raise RuntimeError(
+                f"{self!r} has no result yet: it was stopped before its first one. start() continues it."
+            )
         return self.record
 
     def _advance(self) -> None:
@@ -330,7 +339,7 @@ class Worker:
                     heapq.heappop(self._queue)
                     continue
                 self._busy = True
-            job._advance()
+            job._advance()  # noqa: SLF001  # the two are one mechanism
 
 
 _workers: dict[str, Worker] = {}

@@ -112,10 +112,7 @@ def efficientnet_lite0(num_classes: int = 1000) -> EfficientNet:
         The network; input (N, 3, H, W) float32, output (N, num_classes) float32.
     """
     block = partial(MBConv, se_layer=_no_squeeze_excitation)
-    settings = [
-        MBConvConfig(*row[:5], num_layers=row[5], block=block)  # type: ignore[arg-type]  # torchvision types it narrower
-        for row in _LITE0_BLOCKS
-    ]
+    settings = [MBConvConfig(*row[:5], num_layers=row[5], block=block) for row in _LITE0_BLOCKS]
     norm = partial(nn.BatchNorm2d, eps=_LITE_BATCH_NORM_EPS)
     net = EfficientNet(settings, dropout=0.2, last_channel=1280, num_classes=num_classes, norm_layer=norm)
     _replace(net, nn.SiLU, lambda _: nn.ReLU6(inplace=True))

@@ -125,7 +125,9 @@ def test_the_preview_comes_first_and_costs_few_forwards(toy, white):
 
 
 def test_the_preview_does_not_change_the_result(toy, white):
-    with_it, without = (list(ww.Sobol(grid=8, rows=5).stream(toy(brightness), white, preview=p))[-1] for p in (True, False))
+    with_it, without = (
+        list(ww.Sobol(grid=8, rows=5).stream(toy(brightness), white, preview=p))[-1] for p in (True, False)
+    )
     assert np.array_equal(with_it.logits, without.logits)
 
 
@@ -138,9 +140,7 @@ def test_a_block_is_never_below_its_cells_in_expectation(toy, white):
 
 def test_a_photo_that_is_not_square_is_not_turned(toy):
     """A patch in the top right corner of a 180 x 260 input: catches swapped axes."""
-    model = toy(
-        lambda x: torch.stack([x[:, :, :20, 240:].mean((1, 2, 3)), x.mean((1, 2, 3))], 1), size=(180, 260)
-    )
+    model = toy(lambda x: torch.stack([x[:, :, :20, 240:].mean((1, 2, 3)), x.mean((1, 2, 3))], 1), size=(180, 260))
     image = np.ones((180, 260, 3), dtype=np.float32)
     a = ww.Sobol(grid=(9, 13), rows=4).run(model, image)
     assert np.argwhere(a.values(0) > 0).tolist() == [[0, 12]]
@@ -159,7 +159,9 @@ def test_a_grid_that_does_not_divide_the_image(toy, white):
 def test_masks_fade_to_the_mean_colour(toy):
     model = toy(lambda x: x.mean((2, 3))[:, :2])
     forward = MaskedForward(model, np.full((64, 64, 3), 0.8, np.float32), (1, 2))
-    assert forward(np.array([[1, 1], [0, 0], [0.5, 0.5], [1, 0]], np.float32))[:, 0] == pytest.approx([0.8, 0, 0.4, 0.4])
+    assert forward(np.array([[1, 1], [0, 0], [0.5, 0.5], [1, 0]], np.float32))[:, 0] == pytest.approx(
+        [0.8, 0, 0.4, 0.4]
+    )
 
 
 def test_nan_logits_are_refused(toy, white):
@@ -178,9 +180,9 @@ def test_one_image_gives_a_record_and_several_the_same_container(toy, white):
 
 def test_every_image_is_checked_before_the_first_is_computed(toy, white):
     model = toy(brightness)
+    broken = white.copy()
+    broken[3, 4, 0] = np.nan
     with pytest.raises(ValueError, match=r"image 2: 1 of 12288 values are NaN"):
-        broken = white.copy()
-        broken[3, 4, 0] = np.nan
         ww.Sobol(grid=2, rows=2).run(model, [white, broken])
     assert model.net.images == 0
     with pytest.raises(ValueError, match="at least one image"):

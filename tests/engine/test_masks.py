@@ -10,7 +10,9 @@ def test_small_example():
     assert cell_index(4, 6, (2, 3)).tolist() == [[0, 0, 1, 1, 2, 2]] * 2 + [[3, 3, 4, 4, 5, 5]] * 2
 
 
-@pytest.mark.parametrize(("height", "width", "grid"), [(224, 224, (8, 8)), (180, 260, (7, 11)), (10, 9, (3, 9)), (5, 5, (1, 5))])
+@pytest.mark.parametrize(
+    ("height", "width", "grid"), [(224, 224, (8, 8)), (180, 260, (7, 11)), (10, 9, (3, 9)), (5, 5, (1, 5))]
+)
 def test_cells_tile_the_image_in_nearly_equal_parts(height, width, grid):
     index = cell_index(height, width, grid)
     area = np.bincount(index.ravel(), minlength=grid[0] * grid[1])

@@ -56,7 +56,7 @@ def test_seeds_and_cells_differ():
 def test_points_are_uniform():
     a, b = nested_net(4096, 2)
     for column in (a[:, 0], b[:, 1]):
-        assert 0 < column.min()
+        assert column.min() > 0
         assert column.max() < 1
         assert column.mean() == pytest.approx(0.5, abs=1e-3)
         assert column.var() == pytest.approx(1 / 12, abs=1e-3)

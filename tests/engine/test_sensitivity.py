@@ -112,7 +112,9 @@ def test_pooled_variance_is_that_of_all_masked_images():
     assert pooled_variance(scores) == pytest.approx(statistics.variance(float(v) for v in scores.ravel()))
 
 
-@pytest.mark.parametrize(("function", "cells", "truth"), [(g_function, 8, g_totals()), (ishigami, 3, [0.5576, 0.4424, 0.2437])])
+@pytest.mark.parametrize(
+    ("function", "cells", "truth"), [(g_function, 8, g_totals()), (ishigami, 3, [0.5576, 0.4424, 0.2437])]
+)
 def test_intervals_cover_the_truth(function, cells, truth):
     """95 % intervals over 100 seeds, 32 rows: at least 88 % on average over cells (cells that matter)."""
     truth = np.asarray(truth)

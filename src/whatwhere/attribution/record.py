@@ -210,7 +210,7 @@ class Attribution:
         target : int or str, optional
             Class id or name; by default the predicted class.
         kind : {"total"}, default "total"
-            The total-order index: share of the score's variance that is lost when all but the cell is known.
+            The total-order index: share of the score's variance that is left when all but the cell is known.
 
         Returns
         -------
@@ -300,7 +300,7 @@ class Attribution:
         down, across = self.geometry.to_input(np.arange(height) + 0.5, np.arange(width) + 0.5)
         if interpolation == "nearest":
             size = self.geometry.size
-            picked = values[_cells(down, size[0], self.grid[0])][:, _cells(across, size[1], self.grid[1])]
+            picked: NDArray[Any] = values[_cells(down, size[0], self.grid[0])][:, _cells(across, size[1], self.grid[1])]
         elif interpolation == "bilinear":
             picked = _weights(down, self.grid[0]) @ values @ _weights(across, self.grid[1]).T
         else:
@@ -352,7 +352,7 @@ class Attribution:
         values = self.values(target)
         return f"{what}: {preview}{rows}, {self.n_forwards:,} forwards, total-order indices up to {values.max():.2f}."
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Return `values` of the predicted class."""
         del copy
         return self.values().astype(dtype or np.float32)
@@ -375,8 +375,7 @@ class Attribution:
 
 
 def _inside(fraction: NDArray[np.floating]) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = (fraction >= 0) & (fraction < 1)
-    return inside
+    return (fraction >= 0) & (fraction < 1)
 
 
 def _cells(fraction: NDArray[np.floating], size: int, cells: int) -> NDArray[np.int64]:

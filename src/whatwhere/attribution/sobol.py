@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from whatwhere.images import ImageLike
     from whatwhere.model import VisionModel
 
+_AXES = 2
 _MIN_ROWS = 2
 _PREVIEW_ROWS = 4  # rows of the preview, and rows of the full design from which it replaces the preview
 _PREVIEW_FROM = 6  # cells a side from which a preview by blocks of two by two saves enough
@@ -42,15 +43,15 @@ class Sobol:
     """Total-order Sobol indices of the cells of a grid, for every class at once.
 
     The image is faded towards the model's mean colour, cell by cell, under random masks in [0, 1]; a cell's total-order
-    index is the share of the score's variance that is lost when all other cells are known. Estimated by Jansen's formula
-    on nested, Owen-scrambled nets, in row-major order: after any row there is a valid map.
+    index is the share of the score's variance that is left when all other cells are known. Estimated by Jansen's
+    formula on nested, Owen-scrambled nets, in row-major order: after any row there is a valid map.
 
     Parameters
     ----------
     grid : int or (int, int), default 8
         Cells down and across. Finer maps cost proportionally more forwards.
     rows : int, default 32
-        Rows of the design, at least 2. Errors fall with its square root; each row costs one forward a cell and one more.
+        Rows of the design, at least 2. Errors fall with its square root; each row costs one forward a cell, plus one.
     seed : int, default 0
         Same seed, same masks.
 
@@ -82,12 +83,12 @@ class Sobol:
     def __post_init__(self) -> None:
         """Check every option."""
         grid = self.grid if isinstance(self.grid, tuple | list) else (self.grid, self.grid)
-        if len(grid) != 2:
+        if len(grid) != _AXES:
             raise ValueError(f"grid: wanted an int or (down, across), got {self.grid!r}.")
         object.__setattr__(self, "grid", tuple(_integer("grid", side, 1, 64) for side in grid))
         object.__setattr__(self, "rows", _integer("rows", self.rows, _MIN_ROWS, 2**16))
         object.__setattr__(self, "seed", _integer("seed", self.seed, 0, _MAX_SEED))
-        if self.cells < 2:
+        if self.cells == 1:
             raise ValueError("grid: wanted at least two cells, got one: its index is always 1.")
 
     def __repr__(self) -> str:
@@ -202,8 +203,7 @@ class Sobol:
         Step
             Forwards done and to do, the stage (``"preview"`` or ``"rows"``), and the best record so far or None.
         """
-        run = _Run(self, model, image, preview=preview and min(self.shape) >= _PREVIEW_FROM)
-        return run.steps()
+        yield from _Run(self, model, image, preview=preview and min(self.shape) >= _PREVIEW_FROM).steps()
 
 
 class _Run:
@@ -240,7 +240,9 @@ class _Run:
         if len(coarse):
             yield from self._preview()
         shown = _PREVIEW_ROWS if len(coarse) else _MIN_ROWS
-        yield from self._fill(self._logits, np.arange(method.cells), "rows", skip=len(coarse), shown=min(shown, method.rows))
+        yield from self._fill(
+            self._logits, np.arange(method.cells), "rows", skip=len(coarse), shown=min(shown, method.rows)
+        )
 
     def _preview(self) -> Iterator[Step[Attribution]]:
         """Redraw whole blocks under the design's first masks, whose own logits are kept for the design."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def cell_index(height: int, width: int, grid: tuple[int, int]) -> NDArray[np.int64]:
-    """Number the cell that each pixel belongs to, row by row.
+    """Return the number of the cell that each pixel belongs to, row by row.
 
     Cell j of g along a side of n pixels starts at pixel ``floor(j n / g + 1/2)``: where g does not divide n, sizes
     differ by one pixel.
@@ -29,12 +29,11 @@ def cell_index(height: int, width: int, grid: tuple[int, int]) -> NDArray[np.int
         Values in ``range(grid[0] * grid[1])``.
     """
     rows, columns = (_along(size, cells) for size, cells in zip((height, width), grid, strict=True))
-    index: NDArray[np.int64] = rows[:, np.newaxis] * grid[1] + columns
-    return index
+    return rows[:, np.newaxis] * grid[1] + columns
 
 
 def block_index(grid: tuple[int, int], blocks: tuple[int, int]) -> NDArray[np.int64]:
-    """Number the coarse block that each cell belongs to.
+    """Return the number of the coarse block that each cell belongs to.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Sensitivity indices from the scores of a pick-freeze design.
 
-Scores are an array of shape (rows, groups + 1): column 0 is ``a = f(A_k)``, column ``1 + i`` is ``c_i = f(C_ki)``, where
-C_ki is A_k with group i's cells taken from B_k. All arithmetic is float64.
+Scores are an array of shape (rows, groups + 1): column 0 is ``a = f(A_k)``, column ``1 + i`` is ``c_i = f(C_ki)``,
+where C_ki is A_k with group i's cells taken from B_k. All arithmetic is float64.
 
 References
 ----------
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 # Scores that move by less than a few float32 roundings of their own size are taken as constant.
 _FLAT = 8 * float(np.finfo(np.float32).eps)
+_MIN_ROWS_TO_HALVE = 8
 
 
 def pooled_variance(scores: NDArray[np.floating]) -> float:
-    """Variance of the score over all the masked images of the design.
+    """Return the variance of the score over all the masked images of the design.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def is_flat(scores: NDArray[np.floating]) -> bool:
 
 
 def total_order(scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Total-order index of every group, by Jansen's estimator over the pooled variance.
+    """Return the total-order index of every group, by Jansen's estimator over the pooled variance.
 
     ``T_i = sum_k (a_k - c_ki)^2 / (2 n V)``.
 
@@ -66,7 +67,7 @@ def total_order(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (groups,), float64
-        Share of the score's variance that is lost when everything but the group is known: 0 for a group that does not
+        Share of the score's variance that is left when everything but the group is known: 0 for a group that does not
         matter, exactly so; in expectation at most 1, but more is possible with few rows. All zeros if the score is
         flat.
     """
@@ -77,11 +78,11 @@ def total_order(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def total_order_error(scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Standard error of `total_order` by the delta method, rows taken as independent.
+    """Return the standard error of `total_order` by the delta method, rows taken as independent.
 
-    With ``q_ik = (a_k - c_ki)^2 / 2`` and ``h_k`` the row's share of the pooled variance ``V``, the influence of row k is
-    ``(q_ik - T_i h_k) / V``; the error is its standard deviation over the square root of the number of rows. Stratified
-    rows make it conservative.
+    With ``q_ik = (a_k - c_ki)^2 / 2`` and ``h_k`` the row's share of the pooled variance ``V``, the influence of row k
+    is ``(q_ik - T_i h_k) / V``; the error is its standard deviation over the square root of the number of rows.
+    Stratified rows make it conservative.
 
     Parameters
     ----------
@@ -100,12 +101,11 @@ def total_order_error(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     q = _half_squares(y)
     h = np.mean((y - y.mean()) ** 2, axis=1, keepdims=True)
     influence = (q - q.mean(axis=0) / variance * h) / variance
-    error: NDArray[np.float64] = influence.std(axis=0, ddof=1) / np.sqrt(len(y))
-    return error
+    return influence.std(axis=0, ddof=1) / np.sqrt(len(y))
 
 
 def half_agreement(scores: NDArray[np.floating]) -> float | None:
-    """Rank correlation of the maps that the even and the odd rows give.
+    """Return the rank correlation of the maps that the even and the odd rows give.
 
     Parameters
     ----------
@@ -119,22 +119,20 @@ def half_agreement(scores: NDArray[np.floating]) -> float | None:
     """
     y = np.asarray(scores, dtype=np.float64)
     halves = y[0::2], y[1::2]
-    if len(y) < 8 or any(is_flat(half) for half in halves):
+    if len(y) < _MIN_ROWS_TO_HALVE or any(is_flat(half) for half in halves):
         return None
     ranks = [_ranks(_half_squares(half).sum(axis=0)) for half in halves]
     if any(rank.std() == 0 for rank in ranks):
         return None
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def _half_squares(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    q: NDArray[np.float64] = (y[:, :1] - y[:, 1:]) ** 2 / 2
-    return q
+    return (y[:, :1] - y[:, 1:]) ** 2 / 2
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rank from 0 up; equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    middle: NDArray[np.float64] = last - (counts + 1) / 2
-    return middle[inverse]
+    middle = np.cumsum(counts) - (counts + 1) / 2
+    return np.asarray(middle, dtype=np.float64)[inverse]

@@ -70,7 +70,10 @@ def write_page(path: str | Path, views: Sequence[View], *, title: str) -> Path:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path: the folder {str(path.parent)!r} does not exist; make it first.")
-    kinds = {view.kind: str(view._esm) for view in views}
+    kinds = {
+        view.kind: str(view._esm)  # noqa: SLF001  # anywidget names it so
+        for view in views
+    }
     modules = "\n".join(
         f'<script type="text/plain" id="ww-esm-{kind}">{_inline(text)}</script>' for kind, text in kinds.items()
     )

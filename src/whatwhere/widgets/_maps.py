@@ -79,7 +79,11 @@ def _about(record: Attribution) -> list[list[str]]:
     seen = f"{record.geometry.size[0]} x {record.geometry.size[1]} pixels, the centre of the photo"
     return [
         ["Method", "Sobol indices, total order (Jansen), nested Owen-scrambled nets"],
-        ["Grid", f"{method.shape[0]} x {method.shape[1]} cells" + (", shown in blocks of two by two" if record.preview else "")],
+        [
+            "Grid",
+            f"{method.shape[0]} x {method.shape[1]} cells"
+            + (", shown in blocks of two by two" if record.preview else ""),
+        ],
         ["Design", design],
         ["Forwards", f"{record.n_forwards:,}, and {made.n_extra:,} for preview, prediction and padding"],
         ["Score", "logit of the class; every class from the same forwards"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
@@ -55,7 +55,7 @@ class ClassTrait(traitlets.TraitType[Any, Any]):
         if value is None:
             return None
         try:
-            resolved: int = obj._class_names.resolve(value)
+            resolved: int = obj._class_names.resolve(value)  # noqa: SLF001  # the trait belongs to the view
         except (UnknownClassError, TypeError) as error:
             raise traitlets.TraitError(f"selected_class: {error}") from None
         return resolved
@@ -118,14 +118,20 @@ class AttributionView(View):
     colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
 
     _title = traitlets.Unicode().tag(sync=True)
-    _images = traitlets.List().tag(sync=True)
-    _photos = traitlets.List().tag(sync=True)
+    _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
     _maps = traitlets.Dict().tag(sync=True)
     _planes = traitlets.Dict().tag(sync=True)
     _seq = traitlets.Int(0).tag(sync=True)
 
-    _handlers = {"hello": "_on_hello", "ack": "_on_ack", "start": "_on_start", "stop": "_on_stop", "explain": "_on_explain"}
+    _handlers: ClassVar[dict[str, str]] = {
+        "hello": "_on_hello",
+        "ack": "_on_ack",
+        "start": "_on_start",
+        "stop": "_on_stop",
+        "explain": "_on_explain",
+    }
 
     def __init__(self, model: VisionModel, images: Any, *, method: Sobol | None = None, **traits: Any) -> None:
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
@@ -181,11 +187,11 @@ class AttributionView(View):
 
     def close(self) -> None:
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
-        for job in self._jobs.values():
+        for job in getattr(self, "_jobs", {}).values():  # a view that refused its images is collected half made
             job.discard()
-        self._drawn.clear()
-        if self.layout is not None:
-            self.layout.close()
+        layout = self._trait_values.get("layout")
+        if layout is not None:
+            layout.close()
         super().close()
 
     def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
@@ -245,14 +251,14 @@ class AttributionView(View):
     def __repr__(self) -> str:
         return f"<AttributionView: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | dict[str, Any] | None:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
         shown = super()._repr_mimebundle_(**kwargs)
         if not self._begun:
             self.start()
         if shown is None:
             return None
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        data, metadata = shown
         return {**mime_bundle(self.picture(), self.describe()), **data}, metadata
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
@@ -266,7 +272,7 @@ class AttributionView(View):
         def publish(_: Job[Attribution]) -> None:
             alive = view()
             if alive is not None:
-                alive._publish(name)
+                alive._publish(name)  # noqa: SLF001  # its own method, through a weak reference
 
         job.watch(publish)
         return job

@@ -1,0 +1,74 @@
+// Bundles every view into one self-contained ES module, and the host of exported pages into one script.
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const OUT = join(HERE, "../src/whatwhere/static");
+const WARN_BYTES = 61_440; // `_esm` is stored once per live widget in a saved notebook: size is a feature
+const FAIL_BYTES = 122_880;
+const watching = process.argv.includes("--watch");
+
+/** Style sheets travel inside the module, minified, because `_css` of anywidget never reaches a shadow root. */
+const styleText = {
+  name: "style-text",
+  setup(build) {
+    build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await esbuild.transform(await readFile(path, "utf8"), {
+        loader: "css",
+        minify: !watching,
+      });
+      return { contents: code, loader: "text" };
+    });
+  },
+};
+
+/** Prints sizes after each build; a bundle over the limit is an error. */
+const sizes = {
+  name: "sizes",
+  setup(build) {
+    build.onEnd(async ({ errors }) => {
+      if (errors.length) return;
+      const file = build.initialOptions.outfile;
+      const bytes = await readFile(file);
+      const name = file.slice(OUT.length + 1);
+      console.log(`${name}: ${bytes.length} B, ${gzipSync(bytes).length} B gzip`);
+      if (watching) return;
+      if (bytes.length > WARN_BYTES) console.warn(`${name} is above ${WARN_BYTES} B`);
+      if (bytes.length > FAIL_BYTES) throw new Error(`${name} is above ${FAIL_BYTES} B`);
+    });
+  },
+};
+
+const common = {
+  absWorkingDir: HERE,
+  bundle: true,
+  minify: !watching,
+  sourcemap: watching ? "inline" : false,
+  target: "es2022",
+  legalComments: "none",
+  plugins: [styleText, sizes],
+};
+
+const bundles = [
+  {
+    ...common,
+    entryPoints: ["src/views/attribution.ts"],
+    format: "esm",
+    outfile: join(OUT, "attribution.js"),
+  },
+  { ...common, entryPoints: ["src/standalone/host.ts"], format: "iife", outfile: join(OUT, "standalone.js") },
+];
+
+if (watching) {
+  for (const options of bundles) await (await esbuild.context(options)).watch();
+} else {
+  try {
+    await Promise.all(bundles.map((options) => esbuild.build(options)));
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

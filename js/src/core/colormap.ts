@@ -1,0 +1,69 @@
+/** Perceptual colour maps whose zero is transparent. */
+import stops from "../../../src/whatwhere/colormaps.json";
+import type { ColormapName } from "./wire";
+
+const LEVELS = 256;
+const tables = new Map<ColormapName, Uint8Array>();
+
+function rgb(hex: string): [number, number, number] {
+  const n = Number.parseInt(hex.slice(1), 16);
+  return [n >> 16, (n >> 8) & 255, n & 255];
+}
+
+/** The colours of a map, 256 times red, green, blue. */
+export function colorTable(name: ColormapName): Uint8Array {
+  const known = tables.get(name);
+  if (known) return known;
+  const colors = (stops[name] ?? stops.magma).map(rgb);
+  const table = new Uint8Array(LEVELS * 3);
+  for (let i = 0; i < LEVELS; i++) {
+    const place = (i / (LEVELS - 1)) * (colors.length - 1);
+    const low = Math.min(colors.length - 2, Math.floor(place));
+    for (let c = 0; c < 3; c++) {
+      const a = colors[low]?.[c] ?? 0;
+      const b = colors[low + 1]?.[c] ?? 0;
+      table[3 * i + c] = Math.round(a + (b - a) * (place - low));
+    }
+  }
+  tables.set(name, table);
+  return table;
+}
+
+/**
+ * Opacity of a value: nothing up to the threshold, then rising smoothly and soon full.
+ *
+ * @param share - value as a share of the map's maximum
+ * @param threshold - share below which nothing is painted
+ */
+export function alphaOf(share: number, threshold: number): number {
+  if (share <= threshold) return 0;
+  const rise = Math.min(1, ((share - threshold) / (1 - threshold)) * 1.8);
+  return rise * rise * (3 - 2 * rise);
+}
+
+/**
+ * Paints values as pixels.
+ *
+ * @param values - of any number
+ * @param max - value of the last colour
+ * @param name - colour map
+ * @param threshold - share of `max` below which nothing is painted
+ * @param out - red, green, blue, alpha for each value
+ */
+export function paintValues(
+  values: ArrayLike<number>,
+  max: number,
+  name: ColormapName,
+  threshold: number,
+  out: Uint8ClampedArray,
+): void {
+  const table = colorTable(name);
+  for (let i = 0; i < values.length; i++) {
+    const share = max > 0 ? Math.max(0, Math.min(1, (values[i] as number) / max)) : 0;
+    const at = 3 * Math.round(share * (LEVELS - 1));
+    out[4 * i] = table[at] as number;
+    out[4 * i + 1] = table[at + 1] as number;
+    out[4 * i + 2] = table[at + 2] as number;
+    out[4 * i + 3] = 255 * alphaOf(share, threshold);
+  }
+}

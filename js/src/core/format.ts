@@ -1,0 +1,40 @@
+/** Numbers as people read them. */
+
+const SPACE = "\u00a0"; // a number and its unit stay on one line
+
+/** A probability: `94 %`, `<1 %`. */
+export function percent(share: number): string {
+  if (!Number.isFinite(share)) return "–";
+  if (share > 0 && share < 0.005) return `<1${SPACE}%`;
+  return `${Math.round(share * 100)}${SPACE}%`;
+}
+
+/** An index of a map: two significant digits at least, no more than three decimals. */
+export function quantity(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  if (value !== 0 && Math.abs(value) < 0.0005) return "<0.001";
+  return value.toFixed(value !== 0 && Math.abs(value) < 0.095 ? 3 : 2);
+}
+
+/** A count: `2,145`. */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+/** A noun with its number: `1 photo`, `4 photos`. */
+export function counted(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** A duration: `0.4 s`, `41 s`, `3 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "–";
+  if (seconds < 0.95) return `${Math.max(0.1, seconds).toFixed(1)}${SPACE}s`;
+  if (seconds < 99.5) return `${Math.round(seconds)}${SPACE}s`;
+  return `${Math.round(seconds / 60)}${SPACE}min`;
+}
+
+/** Time left, never zero: `3 s left`. */
+export function remaining(seconds: number): string {
+  return `${duration(Math.max(1, seconds))} left`;
+}

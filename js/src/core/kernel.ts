@@ -1,0 +1,126 @@
+/**
+ * Whether anybody answers, and asking.
+ *
+ * There is no heartbeat: it would make the notebook's kernel indicator blink. The kernel is asked when a person comes
+ * near and it has not been heard of for a while.
+ */
+import { type AnyModel, listen } from "./model";
+import { PYTHON_TRAITS, type Reply, TO_VIEW, type ToKernel, VERSION } from "./wire";
+
+/** Silence after which the kernel is asked again, in milliseconds. */
+export const STALE_AFTER = 10_000;
+/** How long an answer may take before we say that nobody answers. */
+export const ANSWER_WITHIN = 5_000;
+
+/** `saved`: an exported page, where there is no kernel to ask. */
+export type KernelState = "unknown" | "alive" | "silent" | "saved";
+
+let requests = 0;
+
+/** A mark for a request; `crypto.randomUUID` does not exist on plain http. */
+export function makeRid(): string {
+  requests += 1;
+  return `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}-${requests}`;
+}
+
+export class Kernel {
+  #model: AnyModel;
+  #signal: AbortSignal;
+  #changed: () => void;
+  #state: KernelState;
+  /** When it was last heard of, in milliseconds. */
+  #heard = Number.NEGATIVE_INFINITY;
+  /** Ends the wait for the answer to the one ping that may be under way. */
+  #waiting: ReturnType<typeof setTimeout> | undefined;
+  #asked = new Map<string, (reply: Reply) => void>();
+
+  /**
+   * @param model - the widget's model
+   * @param signal - ends all listening
+   * @param changed - called after `state` changed
+   */
+  constructor(model: AnyModel, signal: AbortSignal, changed: () => void) {
+    this.#model = model;
+    this.#signal = signal;
+    this.#changed = changed;
+    this.#state = model.get("_kernel") === false ? "saved" : "unknown";
+    if (this.#state === "saved") return;
+    listen(model, "msg:custom", (content: unknown) => this.#receive(content), signal);
+    for (const name of PYTHON_TRAITS) listen(model, `change:${name}`, () => this.#sign(), signal);
+    signal.addEventListener("abort", () => clearTimeout(this.#waiting), { once: true });
+  }
+
+  get state(): KernelState {
+    return this.#state;
+  }
+
+  /** Whether asking makes sense. */
+  get reachable(): boolean {
+    return this.#state === "alive" || this.#state === "unknown";
+  }
+
+  /** Asks for a sign of life, unless one is recent or a ping is under way. */
+  poke(): void {
+    if (this.#state === "saved" || this.#waiting !== undefined || this.#signal.aborted) return;
+    if (performance.now() - this.#heard < STALE_AFTER) return;
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      this.#become("silent");
+    }, ANSWER_WITHIN);
+    this.#send("hello", {}, makeRid());
+  }
+
+  /** Sends a message that wants no answer. */
+  tell<K extends "ack" | "start" | "stop">(kind: K, body: ToKernel[K]): void {
+    if (this.#state === "saved" || this.#signal.aborted) return;
+    this.#send(kind, body, makeRid());
+    if (kind !== "ack") this.poke();
+  }
+
+  /** Sends a message and waits for its answer, however long; never rejects. */
+  ask(kind: "explain", body: ToKernel["explain"]): Promise<Reply> {
+    return new Promise((resolve) => {
+      if (this.#state === "saved" || this.#signal.aborted) return;
+      const rid = makeRid();
+      this.#asked.set(rid, resolve);
+      this.#send(kind, body, rid);
+      this.poke();
+    });
+  }
+
+  #send<K extends keyof ToKernel>(kind: K, body: ToKernel[K], rid: string): void {
+    try {
+      this.#model.send({ kind, rid, v: VERSION, ...body });
+    } catch (error) {
+      console.debug("[whatwhere] could not send", kind, error);
+      clearTimeout(this.#waiting);
+      this.#waiting = undefined;
+      this.#become("silent");
+    }
+  }
+
+  #receive(content: unknown): void {
+    this.#sign();
+    const reply = content as Partial<Reply> | null;
+    if (typeof reply !== "object" || reply === null || !TO_VIEW.has(String(reply.kind))) {
+      console.debug("[whatwhere] ignored a message of unknown kind", content);
+      return;
+    }
+    const resolve = this.#asked.get(String(reply.rid));
+    this.#asked.delete(String(reply.rid));
+    resolve?.(reply as Reply);
+  }
+
+  #sign(): void {
+    this.#heard = performance.now();
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    this.#become("alive");
+  }
+
+  #become(state: KernelState): void {
+    if (this.#state === state || this.#signal.aborted) return;
+    this.#state = state;
+    this.#changed();
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Host of exported pages: gives each stored view a model without a kernel, and renders it.
+ *
+ * Nothing is fetched: state, buffers and modules are in the page.
+ */
+import type { AnyModel } from "../core/model";
+
+interface StoredBuffer {
+  path: (string | number)[];
+  /** base64 */
+  data: string;
+}
+
+interface StoredView {
+  kind: string;
+  state: Record<string, unknown>;
+  buffers: StoredBuffer[];
+}
+
+interface ViewModule {
+  default: {
+    initialize?(props: { model: AnyModel }): unknown;
+    render(props: { model: AnyModel; el: HTMLElement }): unknown;
+  };
+}
+
+type Handler = (...args: unknown[]) => void;
+
+/** Bytes of a base64 text. */
+export function decodeBase64(text: string): DataView {
+  const raw = atob(text);
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return new DataView(bytes.buffer);
+}
+
+/** Puts each buffer back at its path. */
+export function restoreBuffers(state: Record<string, unknown>, buffers: readonly StoredBuffer[]): void {
+  for (const { path, data } of buffers) {
+    const last = path[path.length - 1];
+    if (last === undefined) continue;
+    let holder: Record<string | number, unknown> = state;
+    for (const step of path.slice(0, -1)) holder = holder[step] as Record<string | number, unknown>;
+    holder[last] = decodeBase64(data);
+  }
+}
+
+/** Makes a model that lives in the page only: changes are told, never sent. */
+export function makeModel(state: Record<string, unknown>): AnyModel {
+  const handlers = new Map<string, Set<Handler>>();
+  const fire = (event: string) => {
+    for (const handler of [...(handlers.get(event) ?? [])]) handler();
+  };
+  const model = {
+    get: (name: string) => state[name],
+    set(name: string, value: unknown) {
+      if (Object.is(state[name], value)) return;
+      state[name] = value;
+      fire(`change:${name}`);
+      fire("change");
+    },
+    on(event: string, handler: Handler) {
+      const known = handlers.get(event) ?? new Set();
+      handlers.set(event, known.add(handler));
+    },
+    off: (event: string, handler: Handler) => void handlers.get(event)?.delete(handler),
+    save_changes: () => undefined,
+    send: () => undefined,
+  };
+  return model as unknown as AnyModel;
+}
+
+/** Imports a module from its text: from a blob: address, or where that is forbidden from a data: address. */
+async function importText(text: string): Promise<ViewModule> {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  try {
+    return await import(url);
+  } catch {
+    return await import(`data:text/javascript;charset=utf-8,${encodeURIComponent(text)}`);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+function textOf(id: string): string {
+  const node = document.getElementById(id);
+  if (!node) throw new Error(`The page lacks its part "${id}".`);
+  return node.textContent ?? "";
+}
+
+async function showView(view: StoredView, el: HTMLElement): Promise<void> {
+  const { default: widget } = await importText(textOf(`ww-esm-${view.kind}`));
+  restoreBuffers(view.state, view.buffers);
+  const model = makeModel(view.state);
+  await widget.initialize?.({ model });
+  await widget.render({ model, el });
+}
+
+/** Says in plain words that a view cannot be shown. */
+function showFailure(el: HTMLElement, error: unknown): void {
+  const why = error instanceof Error ? error.message : String(error);
+  const note = document.createElement("p");
+  note.setAttribute("role", "alert");
+  note.textContent = `This view cannot be shown in this browser: ${why} A recent Chrome, Edge, Firefox or Safari should open it; if not, export the page again from the notebook.`;
+  el.append(note);
+}
+
+/** Shows all views of the page, from top to bottom; one that fails does not take the others with it. */
+export async function showPage(): Promise<void> {
+  const root = document.getElementById("ww-root") ?? document.body;
+  try {
+    const { views } = JSON.parse(textOf("ww-state")) as { views: StoredView[] };
+    for (const view of views) {
+      const el = document.createElement("div");
+      root.append(el);
+      await showView(view, el).catch((error) => showFailure(el, error));
+    }
+  } catch (error) {
+    showFailure(root, error);
+  }
+}
+
+if (typeof document !== "undefined" && document.getElementById("ww-state")) void showPage();

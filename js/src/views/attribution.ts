@@ -1,0 +1,190 @@
+/**
+ * AttributionView in the browser: where a network looks on each of a few photos.
+ *
+ * Synced state is in the model's traits (see `core/wire.ts`); what only this view knows is in `ViewState`.
+ */
+import { h, on, setAttribute } from "../core/dom";
+import { Kernel } from "../core/kernel";
+import { type AnyModel, listen } from "../core/model";
+import { followTheme } from "../core/theme";
+import { debounce, onFrame, type Redraw } from "../core/timing";
+import { type ColormapName, PUBLIC_TRAITS, PYTHON_TRAITS } from "../core/wire";
+import type { Actions, Context } from "./attribution/context";
+import { makeControls, makeHeading } from "./attribution/controls";
+import { makeHead } from "./attribution/head";
+import { PhotoStore } from "./attribution/photos";
+import { makePicture } from "./attribution/picture";
+import { makePrediction } from "./attribution/prediction";
+import { deriveShown, PlaneStore, type Shown, type ViewState } from "./attribution/state";
+import { makeStrip } from "./attribution/strip";
+import css from "./attribution/style.css";
+
+/** Time after the last move of a slider until its value is saved, in milliseconds. */
+const SAVE_AFTER = 150;
+
+/** Asks for the class that is shown once for each image, so that switching images keeps the class. */
+function makeExplainer({ model, kernel }: Context): (shown: Shown) => void {
+  const asked = new Set<string>();
+  return ({ missing, image, classId }) => {
+    if (!missing || !image || model.get("selected_class") === null || !kernel.reachable) return;
+    const key = `${classId}/${image.name}`;
+    if (asked.has(key) || classId === null) return;
+    asked.add(key);
+    void kernel.ask("explain", { image: image.name, query: classId });
+  };
+}
+
+/** What people do, as changes of traits and messages. Drawing comes before saving: it must not wait. */
+function makeActions(
+  model: AnyModel,
+  state: ViewState,
+  kernel: Kernel,
+  redraw: Redraw,
+  signal: AbortSignal,
+): Actions {
+  const saveSoon = debounce(() => model.save_changes(), SAVE_AFTER, signal);
+  const shownImage = () => model.get("selected_image");
+  return {
+    selectImage(name) {
+      if (name === shownImage()) return;
+      state.reading = null;
+      state.wipe = null;
+      model.set("selected_image", name);
+      redraw.now();
+      model.save_changes();
+      kernel.poke();
+    },
+    selectClass(id) {
+      if (id === model.get("selected_class")) return;
+      const start = performance.now();
+      model.set("selected_class", id);
+      redraw.now();
+      performance.clearMeasures("ww-draw");
+      performance.measure("ww-draw", { start, end: performance.now() });
+      model.save_changes();
+    },
+    adjust(name, value) {
+      model.set(name, value);
+      redraw.request();
+      saveSoon();
+    },
+    setColormap(name) {
+      model.set("colormap", name as ColormapName);
+      redraw.now();
+      model.save_changes();
+    },
+    toggle(name) {
+      state[name] = !state[name];
+      redraw.now();
+    },
+    start: () => kernel.tell("start", { image: shownImage() }),
+    stop: () => kernel.tell("stop", { image: shownImage() }),
+    redraw: () => redraw.request(),
+  };
+}
+
+/** Escape stops a running job, then takes back the wipe, then the cell that is read; `?` lists the keys. */
+function followRootKeys(
+  root: HTMLElement,
+  context: Context,
+  shown: () => Shown,
+  toggleKeys: () => void,
+): void {
+  const { state, act, kernel, signal } = context;
+  on(
+    root,
+    "keydown",
+    (event) => {
+      if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // the notebook's own single-key shortcuts
+      const typing = (event.target as Element).matches("input[type=text]");
+      if (event.key === "?" && !typing) {
+        event.preventDefault();
+        toggleKeys();
+      }
+      if (event.key !== "Escape") return;
+      if (shown().status.state === "computing" && kernel.reachable) act.stop();
+      else if (state.wipe !== null) state.wipe = null;
+      else state.reading = null;
+      act.redraw();
+    },
+    signal,
+  );
+}
+
+/** What tests, and style, can see from outside. */
+function markRoot(root: HTMLElement, model: AnyModel, shown: Shown, kernel: Kernel): void {
+  const marks = {
+    state: shown.status.state,
+    seq: model.get("_seq"),
+    rows: shown.map?.rows ?? 0,
+    preview: shown.map?.preview ? 1 : 0,
+    class: shown.stored ? shown.classId : null,
+    image: shown.image?.name ?? "",
+    kernel: kernel.reachable ? 1 : 0,
+  };
+  for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
+  setAttribute(root, "aria-label", `Where ${model.get("_title")} looks`);
+}
+
+/** Puts a view on the page, until the signal aborts. */
+function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
+  const state: ViewState = { map: true, uncertainty: false, cells: false, reading: null, wipe: null };
+  const redraw = onFrame(draw, signal);
+  const kernel = new Kernel(model, signal, redraw.request);
+  const act = makeActions(model, state, kernel, redraw, signal);
+  const context: Context = { model, kernel, state, act, signal };
+  const photos = new PhotoStore(model, signal, redraw.request);
+  const planes = new PlaneStore();
+  const explain = makeExplainer(context);
+  const head = makeHead(context);
+  const strip = makeStrip(context, photos);
+  const prediction = makePrediction(context);
+  const heading = makeHeading(context);
+  const picture = makePicture(context, photos);
+  const controls = makeControls(context);
+  const parts = [head, strip, prediction, heading, picture, controls];
+  const side = h("div", { class: "side" }, strip.node, prediction.node);
+  const grid = h("div", { class: "grid" }, side, heading.node, picture.node, controls.node);
+  const root = h(
+    "div",
+    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
+    head.node,
+    grid,
+  );
+  const host = h("div", { "data-lm-suppress-shortcuts": "true" });
+  host.attachShadow({ mode: "open" }).append(h("style", {}, css), root);
+  let shown = deriveShown(model, planes);
+  let acknowledged = 0;
+
+  function draw(): void {
+    shown = deriveShown(model, planes);
+    for (const part of parts) part.update(shown);
+    markRoot(root, model, shown, kernel);
+    if (picture.drawn) setAttribute(root, "data-ready", 1);
+    const frame = model.get("_seq");
+    if (frame > acknowledged) {
+      acknowledged = frame;
+      kernel.tell("ack", { seq: frame });
+    }
+    explain(shown);
+  }
+
+  for (const name of [...PUBLIC_TRAITS, ...PYTHON_TRAITS])
+    listen(model, `change:${name}`, redraw.request, signal);
+  followRootKeys(root, context, () => shown, head.toggleKeys);
+  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
+  el.append(host);
+  signal.addEventListener("abort", () => host.remove(), { once: true });
+  followTheme(root, redraw.request, signal);
+  redraw.now();
+  kernel.poke();
+}
+
+export default {
+  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
+  render({ model, el }: { model: AnyModel; el: HTMLElement }): () => void {
+    const ending = new AbortController();
+    mount(model, el, ending.signal);
+    return () => ending.abort();
+  },
+};

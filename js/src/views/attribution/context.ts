@@ -1,0 +1,33 @@
+/** What the parts of the view share. */
+import type { Kernel } from "../../core/kernel";
+import type { AnyModel } from "../../core/model";
+import type { Shown, ViewState } from "./state";
+
+export interface Actions {
+  selectImage(name: string): void;
+  /** `null` follows the predicted class of each image. */
+  selectClass(id: number | null): void;
+  /** Sets a public trait and draws at once; saved once the person rests. */
+  adjust(name: "opacity" | "threshold", value: number): void;
+  setColormap(name: string): void;
+  toggle(name: "map" | "uncertainty" | "cells"): void;
+  start(): void;
+  stop(): void;
+  /** Draws before the next frame. */
+  redraw(): void;
+}
+
+export interface Context {
+  model: AnyModel;
+  kernel: Kernel;
+  state: ViewState;
+  act: Actions;
+  /** Ends everything that the view began. */
+  signal: AbortSignal;
+}
+
+/** A part of the view: made once, then patched. */
+export interface Part {
+  node: HTMLElement;
+  update(shown: Shown): void;
+}

@@ -1,0 +1,141 @@
+/** The photo with its map: sizing, drawing, and reading cells by pointer and keys. */
+import { h, on, setAttribute, setText, show } from "../../core/dom";
+import type { Context, Part } from "./context";
+import { type Box, Overlay, paintScene, unsureCells } from "./paint";
+import type { PhotoStore } from "./photos";
+import { followKeys, followPointer } from "./reading";
+import type { Shown } from "./state";
+import { cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
+
+/** Tallest picture, in pixels of the page: a portrait must not push the controls out of sight. */
+const TALLEST = 620;
+
+export interface PicturePart extends Part {
+  /** Whether the photo that is shown has been drawn. */
+  readonly drawn: boolean;
+}
+
+/** Box of what the model sees, in pixels of a picture of this size. */
+export function seenBox(shown: Shown, width: number, height: number): Box {
+  const { image } = shown;
+  if (!image) return { x: 0, y: 0, width, height };
+  const [x0, y0, x1, y1] = image.seen;
+  const across = width / image.width;
+  const down = height / image.height;
+  return { x: x0 * across, y: y0 * down, width: (x1 - x0) * across, height: (y1 - y0) * down };
+}
+
+/** Makes the picture. */
+export function makePicture(context: Context, photos: PhotoStore): PicturePart {
+  const { signal, state, act, kernel } = context;
+  const canvas = h("canvas", { "aria-hidden": "true" });
+  const place = h("span");
+  const number = h("b");
+  const rest = h("span");
+  const tag = h(
+    "div",
+    { class: "tag", "aria-live": "polite", hidden: true },
+    h("span", {}, place, number, rest),
+  );
+  const frame = h("div", { class: "pic", role: "application", tabindex: 0 }, canvas, tag);
+  const words = h("span");
+  const run = h("button", { class: "link", type: "button" });
+  const offer = h("div", { class: "tag offer", hidden: true }, words, run);
+  const what = h("b");
+  const why = h("p", { class: "why" });
+  const todo = h("p");
+  const failure = h("div", { class: "failure", role: "alert", hidden: true }, h("p", {}, what), why, todo);
+  const node = h("figure", { class: "figure" }, h("div", { class: "stage" }, frame, offer), failure);
+  const overlay = new Overlay();
+  let shown: Shown | null = null;
+  let drawn = false;
+  let scale = 1;
+
+  on(run, "click", () => act.start(), signal);
+  followPointer(frame, context, () => shown);
+  followKeys(frame, context, () => shown);
+  const observer = new ResizeObserver(() => act.redraw());
+  observer.observe(frame);
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+
+  /** Fits the canvas to the screen's pixels; without layout (a hidden cell) it stays as it is. */
+  function fit(): void {
+    const { clientWidth, clientHeight } = frame;
+    scale = Math.min(3, window.devicePixelRatio || 1);
+    const width = Math.round(clientWidth * scale);
+    const height = Math.round(clientHeight * scale);
+    if (width === 0 || (canvas.width === width && canvas.height === height)) return;
+    canvas.width = width;
+    canvas.height = height;
+  }
+
+  function draw(now: Shown): void {
+    const brush = canvas.getContext("2d");
+    if (!brush) return;
+    const { model } = context;
+    const picture = photos.get(now.place);
+    const { plane, stored, map } = now;
+    const threshold = model.get("threshold");
+    const mapped = plane !== null && stored !== null && state.map;
+    const seen = seenBox(now, canvas.width, canvas.height);
+    paintScene(brush, {
+      picture,
+      seen,
+      cropped: seen.width < canvas.width - 1.5 || seen.height < canvas.height - 1.5,
+      overlay: mapped
+        ? overlay.paint(plane, stored.max, model.get("colormap"), threshold, !state.cells)
+        : null,
+      smooth: !state.cells,
+      opacity: model.get("opacity"),
+      wipe: state.wipe,
+      unsure: mapped && state.uncertainty ? unsureCells(plane, stored.max, threshold) : [],
+      grid: map?.grid ?? [1, 1],
+      cell: typeof state.reading === "number" && plane ? state.reading : null,
+      dark: (frame.closest(".ww") as HTMLElement | null)?.dataset.theme === "dark",
+      scale,
+    });
+    drawn = picture !== null;
+  }
+
+  function tell(now: Shown): void {
+    const cell = typeof state.reading === "number" && now.plane ? cellWords(now, state.reading) : null;
+    const plain = state.reading === "outside" ? OUTSIDE : pictureWords(now, kernel.state);
+    setText(place, cell ? cell.place : plain);
+    setText(number, cell?.number ?? "");
+    setText(rest, cell?.rest ?? "");
+    const empty = now.status.state === "empty" && !now.map;
+    show(tag, Boolean(cell || plain) && !(empty && state.reading !== "outside"));
+    show(offer, empty && state.reading !== "outside");
+    setText(words, "Not computed yet");
+    show(run, kernel.state !== "saved");
+    setText(run, jobVerb(now.status));
+    run.disabled = !kernel.reachable;
+  }
+
+  function update(now: Shown): void {
+    shown = now;
+    const { image } = now;
+    const ratio = image ? image.width / image.height : 1;
+    frame.style.aspectRatio = String(ratio);
+    frame.style.maxWidth = `${Math.round(TALLEST * ratio)}px`;
+    setAttribute(frame, "aria-label", pictureLabel(now));
+    if (typeof state.reading === "number" && state.reading >= (now.plane?.values.length ?? 0))
+      state.reading = null;
+    fit();
+    draw(now);
+    tell(now);
+    const { error } = now.status;
+    show(failure, now.status.state === "failed" && error !== null);
+    setText(what, error?.what ?? "");
+    setText(why, error?.why ?? "");
+    setText(todo, error?.todo ?? "");
+  }
+
+  return {
+    node,
+    update,
+    get drawn() {
+      return drawn;
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/** Reading cells, and wiping, on the picture. */
+import { on } from "../../core/dom";
+import type { Context } from "./context";
+import { seenBox } from "./picture";
+import type { Shown } from "./state";
+
+/** A press that moves less than this, in pixels, is not a wipe. */
+const STILL = 6;
+
+type Look = () => Shown | null;
+
+/** What lies at a point of the picture, given in shares of its width and height. */
+export function readingAt(shown: Shown, x: number, y: number): number | "outside" | null {
+  const seen = seenBox(shown, 1, 1);
+  const across = (x - seen.x) / seen.width;
+  const down = (y - seen.y) / seen.height;
+  if (across < 0 || across >= 1 || down < 0 || down >= 1) return "outside";
+  if (!shown.plane) return null;
+  const { rows, columns } = shown.plane;
+  return Math.floor(down * rows) * columns + Math.floor(across * columns);
+}
+
+/** Reads the cell under the pointer; a drag wipes between map and photo. */
+export function followPointer(frame: HTMLElement, context: Context, look: Look): void {
+  const { state, act, signal } = context;
+  let pressed: number | null = null;
+  let wiping = false;
+
+  const set = (reading: typeof state.reading) => {
+    if (state.reading === reading) return;
+    state.reading = reading;
+    act.redraw();
+  };
+  const at = (event: PointerEvent): [number, number] => {
+    const box = frame.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  };
+  const wipe = (event: PointerEvent) => {
+    state.wipe = Math.max(0, Math.min(1, at(event)[0]));
+    state.reading = null;
+    act.redraw();
+  };
+  on(
+    frame,
+    "pointerdown",
+    (event) => {
+      if (event.button !== 0) return;
+      pressed = event.clientX;
+      wiping = false;
+      frame.setPointerCapture(event.pointerId);
+    },
+    signal,
+  );
+  on(
+    frame,
+    "pointermove",
+    (event) => {
+      if (pressed !== null && Math.abs(event.clientX - pressed) > STILL && look()?.plane) wiping = true;
+      if (pressed !== null && wiping) return wipe(event);
+      const shown = look();
+      if (shown) set(readingAt(shown, ...at(event)));
+    },
+    signal,
+  );
+  on(
+    frame,
+    "pointerup",
+    () => {
+      pressed = null;
+      wiping = false;
+    },
+    signal,
+  );
+  on(
+    frame,
+    "pointercancel",
+    () => {
+      pressed = null;
+      wiping = false;
+    },
+    signal,
+  );
+  on(
+    frame,
+    "pointerleave",
+    () => {
+      if (pressed === null) set(null);
+    },
+    signal,
+  );
+  on(frame, "blur", () => set(null), signal);
+}
+
+/** Arrow keys walk over the cells, from the middle; Space shows and hides the map. */
+export function followKeys(frame: HTMLElement, context: Context, look: Look): void {
+  const { state, act, signal } = context;
+  on(
+    frame,
+    "keydown",
+    (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === " ") {
+        event.preventDefault();
+        act.toggle("map");
+        return;
+      }
+      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      const plane = look()?.plane;
+      if (!step || !plane) return;
+      event.preventDefault();
+      state.reading = stepCell(state.reading, step as [number, number], plane.rows, plane.columns);
+      act.redraw();
+    },
+    signal,
+  );
+}
+
+/** The next cell; the first step arrives in the middle. */
+export function stepCell(
+  from: number | "outside" | null,
+  [across, down]: readonly [number, number],
+  rows: number,
+  columns: number,
+): number {
+  if (typeof from !== "number") return Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  const column = Math.max(0, Math.min(columns - 1, (from % columns) + across));
+  const row = Math.max(0, Math.min(rows - 1, Math.floor(from / columns) + down));
+  return row * columns + column;
+}

@@ -1,0 +1,92 @@
+/** Thumbnails of the images. */
+import { h, on, patchChildren, setAttribute, show } from "../../core/dom";
+import { walkWithArrows } from "../../core/roving";
+import type { Context, Part } from "./context";
+import type { PhotoStore } from "./photos";
+import { progressOf, thumbnailLabel } from "./words";
+
+const SIZE = 80;
+
+/** Makes the strip; it hides itself for a single image. */
+export function makeStrip(context: Context, photos: PhotoStore): Part {
+  const { model, act, signal } = context;
+  const group = h("div", { class: "strip", role: "radiogroup", "aria-label": "Images" });
+  const node = h("section", { class: "images" }, h("h2", {}, "Images"), group);
+  const painted = new WeakMap<HTMLCanvasElement, ImageBitmap>();
+
+  walkWithArrows(group, (button) => act.selectImage(button.dataset.key ?? ""), signal);
+  on(
+    group,
+    "click",
+    (event) => {
+      const button = (event.target as Element).closest<HTMLElement>("[data-key]");
+      if (button) act.selectImage(button.dataset.key ?? "");
+    },
+    signal,
+  );
+
+  const make = () =>
+    h(
+      "button",
+      { type: "button", role: "radio" },
+      h("canvas", { "aria-hidden": "true" }),
+      h("i", { "aria-hidden": "true" }),
+    );
+
+  return {
+    node,
+    update(shown) {
+      const images = model.get("_images") ?? [];
+      show(node, images.length > 1);
+      if (images.length < 2) return;
+      const buttons = patchChildren(
+        group,
+        images.map(({ name }) => name),
+        make,
+      );
+      group.style.setProperty("--columns", String(Math.max(2, Math.min(4, Math.ceil(images.length / 2)))));
+      buttons.forEach((button, place) => {
+        const name = images[place]?.name ?? "";
+        const status = model.get("_status")?.[name];
+        const here = place === shown.place;
+        setAttribute(button, "aria-checked", here ? "true" : "false");
+        setAttribute(button, "tabindex", here ? 0 : -1);
+        setAttribute(button, "aria-label", thumbnailLabel(name, status, model.get("_maps")?.[name]));
+        setAttribute(button, "title", name);
+        setAttribute(button, "data-state", status?.state ?? "empty");
+        button.style.setProperty(
+          "--v",
+          status?.state === "computing" ? `${100 * progressOf(status)}%` : "0%",
+        );
+        paintThumbnail(button.firstElementChild as HTMLCanvasElement, photos.get(place)?.bitmap, painted);
+      });
+    },
+  };
+}
+
+/** Fills a square with the middle of a photo, once. */
+function paintThumbnail(
+  canvas: HTMLCanvasElement,
+  bitmap: ImageBitmap | undefined,
+  painted: WeakMap<HTMLCanvasElement, ImageBitmap>,
+): void {
+  if (!bitmap || painted.get(canvas) === bitmap) return;
+  const size = SIZE * 2;
+  canvas.width = canvas.height = size;
+  const brush = canvas.getContext("2d");
+  if (!brush) return;
+  const side = Math.min(bitmap.width, bitmap.height);
+  brush.imageSmoothingQuality = "high";
+  brush.drawImage(
+    bitmap,
+    (bitmap.width - side) / 2,
+    (bitmap.height - side) / 2,
+    side,
+    side,
+    0,
+    0,
+    size,
+    size,
+  );
+  painted.set(canvas, bitmap);
+}

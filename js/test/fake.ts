@@ -1,0 +1,132 @@
+/** A model without a kernel, a page without layout, and a realistic state. */
+import type { AnyModel } from "../src/core/model";
+import type { ClassMap, MapInfo, Status, Traits } from "../src/core/wire";
+
+type Handler = (...args: unknown[]) => void;
+
+export interface Message {
+  kind: string;
+  rid: string;
+  v: number;
+  [name: string]: unknown;
+}
+
+/** Behaves as anywidget's model, and remembers what was sent and saved. */
+export class FakeModel {
+  handlers = new Map<string, Handler[]>();
+  sent: Message[] = [];
+  saved = 0;
+  broken = false;
+
+  constructor(public state: Traits) {}
+
+  get(name: string): unknown {
+    return this.state[name];
+  }
+  set(name: string, value: unknown): void {
+    if (this.state[name] === value) return;
+    this.state[name] = value;
+    this.fire(`change:${name}`);
+  }
+  on(event: string, handler: Handler): void {
+    this.handlers.set(event, [...(this.handlers.get(event) ?? []), handler]);
+  }
+  off(event: string, handler: Handler): void {
+    this.handlers.set(
+      event,
+      (this.handlers.get(event) ?? []).filter((each) => each !== handler),
+    );
+  }
+  save_changes(): void {
+    this.saved += 1;
+  }
+  send(content: unknown): void {
+    if (this.broken) throw new Error("the comm is closed");
+    this.sent.push(content as Message);
+  }
+  fire(event: string, ...args: unknown[]): void {
+    for (const handler of this.handlers.get(event) ?? []) handler(...args);
+  }
+  /** As if Python had sent a message. */
+  receive(content: unknown): void {
+    this.fire("msg:custom", content, []);
+  }
+  kinds(): string[] {
+    return this.sent.map(({ kind }) => kind);
+  }
+  get listeners(): number {
+    return [...this.handlers.values()].reduce((sum, list) => sum + list.length, 0);
+  }
+  get model(): AnyModel {
+    return this as unknown as AnyModel;
+  }
+}
+
+export function makeStatus(state: Status["state"], more: Partial<Status> = {}): Status {
+  return {
+    state,
+    stage: null,
+    done: 0,
+    total: 0,
+    rows: 0,
+    rows_wanted: 32,
+    eta: null,
+    seconds: 0,
+    error: null,
+    ...more,
+  };
+}
+
+export function makeClass(id: number, name: string, p: number, more: Partial<ClassMap> = {}): ClassMap {
+  return { id, name, p, max: 0.4, se_max: 0.1, flat: false, agreement: 0.8, top: true, ...more };
+}
+
+const CLASSES = [
+  makeClass(967, "espresso", 0.94),
+  makeClass(968, "cup", 0.02),
+  makeClass(925, "consomme", 0.01),
+];
+
+export function makeMap(classes: ClassMap[] = CLASSES, more: Partial<MapInfo> = {}): MapInfo {
+  return {
+    grid: [2, 3],
+    rows: 32,
+    preview: false,
+    unit: "of the variance",
+    classes,
+    about: [["Method", "Sobol"]],
+    code: "ww.Sobol()",
+    ...more,
+  };
+}
+
+/** Planes whose values rise from cell to cell, in a message that starts at an odd offset. */
+export function makePlanes(classes: number, cells: number): DataView {
+  const buffer = new ArrayBuffer(classes * cells * 4 + 3);
+  const view = new DataView(buffer, 3);
+  for (let i = 0; i < classes * cells * 2; i++)
+    view.setUint16(2 * i, ((i % cells) * 65535) / (cells - 1), true);
+  return view;
+}
+
+export function makeState(more: Partial<Traits> = {}): Traits {
+  return {
+    selected_image: "coffee",
+    selected_class: null,
+    opacity: 0.8,
+    threshold: 0.1,
+    colormap: "magma",
+    _title: "EfficientNet-Lite0",
+    _images: [
+      { name: "coffee", width: 600, height: 400, seen: [125, 25, 475, 375] },
+      { name: "cat", width: 400, height: 400, seen: [0, 0, 400, 400] },
+    ],
+    _photos: [],
+    _status: { coffee: makeStatus("done", { rows: 32, done: 2145, seconds: 41 }), cat: makeStatus("empty") },
+    _maps: { coffee: makeMap() },
+    _planes: { coffee: makePlanes(3, 6) },
+    _seq: 1,
+    _kernel: true,
+    ...more,
+  };
+}

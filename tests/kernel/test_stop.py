@@ -1,0 +1,150 @@
+"""Stop reaches a job that computes in a real kernel: on ipykernel 6.31, 7.3 and 7.4."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+PATIENCE = 90
+
+SETUP = """
+import time, torch, numpy as np, whatwhere as ww, ipykernel
+from whatwhere.jobs import worker
+
+class Slow(torch.nn.Module):
+    images = 0
+    weight = torch.randn(1200, 1200)
+    def forward(self, x):
+        Slow.images += len(x)
+        for _ in range(3):
+            self.weight @ self.weight
+        return x.mean((2, 3))[:, :2]
+
+preprocess = ww.Preprocess(resize=32, crop=(32, 32), mean=(0, 0, 0), std=(1, 1, 1))
+model = ww.VisionModel(Slow(), preprocess=preprocess, class_names=["a", "b"], name="slow", device="cpu")
+view = ww.AttributionView(model, np.ones((32, 32, 3)), method=ww.Sobol(grid=8, rows=2000))
+said = []
+stop = ww.AttributionView._on_stop
+def timed(self, content):
+    said.append((time.time(), Slow.images))
+    stop(self, content)
+ww.AttributionView._on_stop = timed
+print(ipykernel.__version__)
+"""
+
+
+class Kernel:
+    """A running kernel that cells can be run in."""
+
+    def __init__(self, data):
+        specs = KernelSpecManager(kernel_dirs=[str(data / "kernels")], ensure_native_kernel=False)
+        self.manager = KernelManager(kernel_name="overlay", kernel_spec_manager=specs)
+        self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+
+    def run(self, code):
+        """Run a cell and return what it printed; its error fails the test."""
+        sent = self.client.execute(code)
+        out = []
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE)
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            if message["msg_type"] == "stream":
+                out.append(message["content"]["text"])
+            if message["msg_type"] == "error":
+                pytest.fail("\n".join(message["content"]["traceback"]))
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return "".join(out)
+
+    def send(self, comm, content):
+        message = self.client.session.msg(
+            "comm_msg", {"comm_id": comm, "data": {"method": "custom", "content": content}}
+        )
+        self.client.shell_channel.send(message)
+        return time.time()
+
+    def until(self, expression):
+        end = time.monotonic() + PATIENCE
+        while self.run(f"print(bool({expression}))").strip() != "True":
+            assert time.monotonic() < end, f"waited in vain for {expression}"
+
+    def close(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(kernelspec):
+    version, data = kernelspec
+    running = Kernel(data)
+    try:
+        assert running.run(SETUP).strip().endswith(version)
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.mark.kernel
+def test_stop_ends_the_job_after_at_most_one_more_chunk(kernel):
+    comm = kernel.run("print(view.model_id)").strip()
+    kernel.run("view.start()")
+    kernel.until("view.attribution is not None")
+    assert kernel.run("print(view.job.state)").strip() == "running"
+    sent = kernel.send(comm, {"kind": "stop", "image": "image", "rid": 1, "v": 1})
+    kernel.until("said and not view.job.active")
+    told = json.loads(
+        kernel.run("import json; print(json.dumps([said[0], Slow.images, view.job.state, worker('cpu').idle]))")
+    )
+    (heard, at_stop), after, state, idle = told
+    assert state == "stopped"
+    assert after - at_stop <= 2 * 4, "one chunk may be under way and its batch counted late; no other may begin"
+    assert idle
+    assert heard - sent < 5, "the handler waited for the job instead of interrupting it"
+    time.sleep(0.5)
+    assert int(kernel.run("print(Slow.images)")) == after
+    assert kernel.run("print(view.attribution is not None, view._status['image']['state'])").strip() == "True partial"
+
+
+@pytest.mark.kernel
+def test_the_job_streams_while_a_cell_blocks_and_continues_after_stop(kernel):
+    comm = kernel.run("print(view.model_id)").strip()
+    kernel.run("view.start()")
+    kernel.until("view.attribution is not None")
+    before = int(kernel.run("print(view._seq)"))
+    kernel.run("time.sleep(2)")
+    assert int(kernel.run("print(view._seq)")) > before
+    kernel.send(comm, {"kind": "stop", "image": "image", "rid": 1, "v": 1})
+    kernel.until("not view.job.active")
+    reached = int(kernel.run("print(view.job.step.done)"))
+    kernel.send(comm, {"kind": "start", "image": "image", "rid": 2, "v": 1})
+    kernel.until(f"view.job.step.done > {reached} + 100")
+    kernel.run("view.close()")
+    kernel.until("worker('cpu').idle")
+
+
+@pytest.mark.kernel
+def test_unknown_messages_are_ignored_and_hello_is_answered(kernel):
+    comm = kernel.run("print(view.model_id)").strip()
+    for content in ({"kind": "sing"}, {}, "text", None, {"kind": ["stop"]}, {"kind": "stop", "image": "no such"}):
+        kernel.send(comm, content)
+    kernel.send(comm, {"kind": "hello", "rid": "r1", "v": 1})
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            message = kernel.client.get_iopub_msg(timeout=PATIENCE)
+        except queue.Empty:
+            break
+        assert message["msg_type"] != "error", message["content"]
+        assert not (message["msg_type"] == "stream" and "Traceback" in message["content"]["text"]), message["content"]
+        if message["msg_type"] == "comm_msg" and message["content"]["data"].get("method") == "custom":
+            assert message["content"]["data"]["content"] == {"kind": "welcome", "rid": "r1", "v": 1}
+            return
+    pytest.fail("hello was not answered")

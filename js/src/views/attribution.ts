@@ -3,6 +3,8 @@
  *
  * Synced state is in the model's traits (see `core/wire.ts`); what only this view knows is in `ViewState`.
  */
+import type { AnyWidget } from "@anywidget/types";
+import base from "../core/base.css";
 import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
@@ -152,7 +154,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     grid,
   );
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, css), root);
+  host.attachShadow({ mode: "open" }).append(h("style", {}, base + css), root);
   let shown = deriveShown(model, planes);
   let acknowledged = 0;
 
@@ -187,4 +189,4 @@ export default {
     mount(model, el, ending.signal);
     return () => ending.abort();
   },
-};
+} satisfies AnyWidget;

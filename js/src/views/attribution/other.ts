@@ -3,6 +3,8 @@ import { h, on, setAttribute, setText, show } from "../../core/dom";
 import type { Context, Part } from "./context";
 import { kernelWords } from "./words";
 
+const ASKING = "Asking…";
+
 /** Makes the field, and the answers below it. */
 export function makeOther(context: Context): Part {
   const { kernel, act, signal } = context;
@@ -34,7 +36,7 @@ export function makeOther(context: Context): Part {
 
   async function explain(query: string | number): Promise<void> {
     const mine = ++asked;
-    say("Asking…");
+    say(ASKING);
     const reply = await kernel.ask("explain", { image, query });
     if (signal.aborted || mine !== asked) return;
     if (reply.kind === "refused") {
@@ -80,6 +82,7 @@ export function makeOther(context: Context): Part {
     update(shown) {
       image = shown.image?.name ?? "";
       field.disabled = !kernel.reachable;
+      if (field.disabled && message.textContent === ASKING) say("");
       setAttribute(field, "title", kernelWords(kernel.state) || null);
     },
   };

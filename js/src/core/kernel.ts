@@ -78,9 +78,9 @@ export class Kernel {
   }
 
   /** Sends a message and waits for its answer, however long; never rejects. */
-  ask(kind: "explain", body: ToKernel["explain"]): Promise<Reply> {
+  ask<K extends "explain" | "set">(kind: K, body: ToKernel[K]): Promise<Reply> {
     return new Promise((resolve) => {
-      if (this.#state === "saved" || this.#signal.aborted) return;
+      if (this.#state === "saved") return; // after the view's end, what it still had to say is said
       const rid = makeRid();
       this.#asked.set(rid, resolve);
       this.#send(kind, body, rid);

@@ -9,7 +9,6 @@ export interface AnyModel<T extends Record<string, unknown> = Traits> {
   set<K extends keyof T & string>(name: K, value: T[K]): void;
   on(event: string, callback: Handler): void;
   off(event: string, callback: Handler): void;
-  save_changes(): void;
   send(content: unknown): void;
 }
 

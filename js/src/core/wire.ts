@@ -86,6 +86,11 @@ export interface Traits extends Record<string, unknown> {
   _kernel: boolean;
 }
 
+export type PublicTraits = Pick<
+  Traits,
+  "selected_image" | "selected_class" | "opacity" | "threshold" | "colormap"
+>;
+
 export const PUBLIC_TRAITS = [
   "selected_image",
   "selected_class",
@@ -102,9 +107,11 @@ export interface ToKernel {
   start: { image: string };
   stop: { image: string };
   explain: { image: string; query: string | number };
+  set: { traits: Partial<PublicTraits> };
 }
 
 export type Reply =
   | { kind: "welcome"; rid: string }
   | { kind: "explained"; rid: string; id: number }
+  | { kind: "applied"; rid: string }
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

@@ -11,6 +11,7 @@ import { type AnyModel, listen } from "../core/model";
 import { followTheme } from "../core/theme";
 import { debounce, onFrame, type Redraw } from "../core/timing";
 import { type ColormapName, PUBLIC_TRAITS, PYTHON_TRAITS } from "../core/wire";
+import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
 import { makeHead } from "./attribution/head";
@@ -44,36 +45,36 @@ function makeActions(
   redraw: Redraw,
   signal: AbortSignal,
 ): Actions {
-  const saveSoon = debounce(() => model.save_changes(), SAVE_AFTER, signal);
+  const writer = new TraitWriter(model, kernel, signal);
+  const saveSoon = debounce(() => writer.save(), SAVE_AFTER, signal);
   const shownImage = () => model.get("selected_image");
   return {
     selectImage(name) {
       if (name === shownImage()) return;
       state.reading = null;
       state.wipe = null;
-      model.set("selected_image", name);
+      writer.set("selected_image", name);
       redraw.now();
-      model.save_changes();
-      kernel.poke();
+      writer.save();
     },
     selectClass(id) {
       if (id === model.get("selected_class")) return;
       const start = performance.now();
-      model.set("selected_class", id);
+      writer.set("selected_class", id);
       redraw.now();
       performance.clearMeasures("ww-draw");
       performance.measure("ww-draw", { start, end: performance.now() });
-      model.save_changes();
+      writer.save();
     },
     adjust(name, value) {
-      model.set(name, value);
+      writer.set(name, value);
       redraw.request();
       saveSoon();
     },
     setColormap(name) {
-      model.set("colormap", name as ColormapName);
+      writer.set("colormap", name as ColormapName);
       redraw.now();
-      model.save_changes();
+      writer.save();
     },
     toggle(name) {
       state[name] = !state[name];

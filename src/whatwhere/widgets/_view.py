@@ -73,6 +73,8 @@ class View(anywidget.AnyWidget):
     #: Name of the method that answers each kind of message.
     _handlers: ClassVar[dict[str, str]] = {}
 
+    _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "set": "_on_set"}
+
     _kernel = traitlets.Bool(True).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
@@ -150,11 +152,28 @@ class View(anywidget.AnyWidget):
         """Hand a message to its handler; handlers validate, enqueue and return. Unknown ones are ignored."""
         del buffers
         kind = content.get("kind") if isinstance(content, dict) else None
-        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        handler = {**self._shared_handlers, **self._handlers}.get(kind) if isinstance(kind, str) else None
         if handler is None:
             logger.debug("Ignored a message of unknown kind %r", kind)
             return
         getattr(self, handler)(content)
+
+    def _on_hello(self, content: dict[str, Any]) -> None:
+        self.reply("welcome", content.get("rid"))
+
+    def _on_set(self, content: dict[str, Any]) -> None:
+        """Set public traits that the browser sends; what is refused is sent back as it was."""
+        traits = content.get("traits")
+        for name, value in traits.items() if isinstance(traits, dict) else ():
+            if name not in self.public_traits():
+                logger.debug("Ignored the trait %r", name)
+                continue
+            try:
+                self.write(**{name: value})
+            except traitlets.TraitError as error:
+                logger.warning("The browser sent a value that cannot be: %s", error)
+                self.send_state(name)
+        self.reply("applied", content.get("rid"))
 
 
 class FrameGate:

@@ -126,7 +126,7 @@ class AttributionView(View):
     _seq = traitlets.Int(0).tag(sync=True)
 
     _handlers: ClassVar[dict[str, str]] = {
-        "hello": "_on_hello",
+        
         "ack": "_on_ack",
         "start": "_on_start",
         "stop": "_on_stop",
@@ -353,9 +353,6 @@ class AttributionView(View):
         }
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
-
-    def _on_hello(self, content: dict[str, Any]) -> None:
-        self.reply("welcome", content.get("rid"))
 
     def _on_ack(self, content: dict[str, Any]) -> None:
         frame = content.get("seq")

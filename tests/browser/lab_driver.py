@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 
-PATIENCE = 90  # seconds; a loaded machine is five to eight times slower than a calm one
+PATIENCE = 60  # seconds; a loaded machine is five to eight times slower than a calm one
 CHROMIUM = os.environ.get("WHATWHERE_CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
@@ -77,7 +77,10 @@ def jupyter(root: Path, scratch: Path):
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"]
+    command += [
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]
     with (scratch / "server.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -154,10 +157,18 @@ class Lab:
         """Run code in the notebook's kernel and return what it prints."""
         return self.page.evaluate(EXECUTE, code).strip()
 
+    def until_python(self, expression: str) -> None:
+        """Wait until an expression is true in the kernel."""
+        end = time.monotonic() + PATIENCE
+        while self.python(f"print(bool({expression}))") != "True":
+            assert time.monotonic() < end, f"waited in vain for {expression}"
+            self.page.wait_for_timeout(100)
+
     def theme(self, name: str) -> None:
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name })", name)
         dark = str(name == "JupyterLab Light").lower()
-        self.page.wait_for_selector(f"body[data-jp-theme-light='{dark}']")
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{dark}']", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def view(self, **attributes) -> object:
         """Wait for a view whose root has these data attributes, and return its locator."""

@@ -13,9 +13,12 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE = 60  # seconds; a loaded machine is five to eight times slower than a calm one
 CHROMIUM = os.environ.get("WHATWHERE_CHROMIUM", "/usr/bin/chromium")
@@ -181,8 +184,9 @@ class Lab:
         """Wait until an expression of the view's root element, ``ww``, is true in the browser."""
         self.page.wait_for_function(
             """(expression) => {
-              const hosts = [...document.querySelectorAll("*")].filter((e) => e.shadowRoot?.querySelector(".ww"));
-              return hosts.some((host) => new Function("ww", `return ${expression}`)(host.shadowRoot.querySelector(".ww")));
+              const views = [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww"));
+              const holds = new Function("ww", `return ${expression}`);
+              return views.some((ww) => ww && holds(ww));
             }""",
             arg=expression,
         )

@@ -63,9 +63,7 @@ def test_the_value_under_the_keyboard_is_the_records(page, exported):
     picture.focus()
     page.keyboard.press("ArrowRight")
     tag = page.locator(".ww").inner_text().lower()
-    found = [
-        (r, c) for r in range(8) for c in range(8) if f"row {r + 1}, column {c + 1}" in tag
-    ]
+    found = [(r, c) for r in range(8) for c in range(8) if f"row {r + 1}, column {c + 1}" in tag]
     assert len(found) == 1
     value = record.values()[found[0]]
     line = next(line for line in tag.splitlines() if "column" in line)
@@ -73,20 +71,23 @@ def test_the_value_under_the_keyboard_is_the_records(page, exported):
     assert shown == pytest.approx(float(value), abs=0.006)
 
 
-def test_a_class_switch_is_drawn_within_fifty_milliseconds(page):
-    """Synchronous: the class is drawn before the click handler returns. The figure itself is in the benchmarks."""
+def test_a_class_switch_is_drawn_before_the_click_returns(page):
+    """How long that takes is in the benchmarks."""
     drawn = page.evaluate(
         """() => {
-          const ww = [...document.querySelectorAll("*")].find((e) => e.shadowRoot?.querySelector(".ww")).shadowRoot.querySelector(".ww");
-          ww.querySelectorAll("[role=radio]")[2].click();
-          return [ww.dataset.class, ww.querySelectorAll("[role=radio]")[2].getAttribute("aria-checked")];
+          const roots = [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww"));
+          const ww = roots.find(Boolean);
+          const cup = ww.querySelectorAll(".pred [role=radio]")[1];
+          cup.click();
+          return [ww.dataset.class, cup.getAttribute("aria-checked")];
         }"""
     )
-    assert drawn[1] == "true"
-    assert drawn[0] not in {"", "967"}
+    assert drawn == ["968", "true"]
 
 
-@pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
+)
 def test_widths_and_accessibility(page, screenshots, request):
     theme = request.node.callspec.id
     for width in WIDTHS:
@@ -95,5 +96,7 @@ def test_widths_and_accessibility(page, screenshots, request):
         page.screenshot(path=screenshots / f"page-{theme}-{width}.png", full_page=True)
     if not AXE.exists():
         pytest.skip("axe-core is not installed: npm ci in js/")
-    found = page.evaluate(AXE.read_text(encoding="utf-8") + "; axe.run().then((r) => r.violations.map((v) => v.id + ': ' + v.help))")
+    found = page.evaluate(
+        AXE.read_text(encoding="utf-8") + "; axe.run().then((r) => r.violations.map((v) => v.id + ': ' + v.help))"
+    )
     assert found == []

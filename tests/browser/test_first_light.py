@@ -70,7 +70,7 @@ def test_light_and_dark(lab, screenshots):
     view = lab.view(state="done")
     for theme in ("Light", "Dark"):
         lab.theme(f"JupyterLab {theme}")
-        lab.until(f"ww.getRootNode().host && ww.dataset.ready === '1'")
+        lab.until(f"ww.dataset.theme === '{theme.lower()}'")
         view.screenshot(path=screenshots / f"lab-{theme.lower()}.png")
     colours = view.evaluate("ww => [getComputedStyle(ww).color, getComputedStyle(ww).backgroundColor]")
     red = int(colours[0].split("(")[1].split(",")[0])
@@ -105,7 +105,7 @@ def test_another_photo_is_computed_when_it_is_chosen(lab):
 def test_keyboard_only(lab):
     open_view(lab, "keys", rows=64)
     view = lab.view(ready=1, preview=0)
-    view.get_by_role("radio", checked=True).first.focus()
+    view.get_by_role("radio", name="espresso").focus()
     lab.page.keyboard.press("ArrowDown")
     lab.until("ww.dataset.class !== '967'")
     lab.page.keyboard.press("?")

@@ -11,8 +11,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 PATIENCE = 90
-# ipykernel 7.3 now and then leaves a message unread until the next one comes, while any thread is busy: seen with a plain
-# thread of numpy products and no widget at all.
+# ipykernel 7.3 now and then leaves a message unread until the next one comes, while any thread is busy: seen with a
+# plain thread of numpy products and no widget at all.
 NUDGE = 3
 
 SETUP = """

@@ -215,7 +215,9 @@ def test_the_browser_sets_public_traits_by_message(view, messages):
     assert messages == [{"kind": "applied", "rid": 1, "v": 1}]
 
 
-@pytest.mark.parametrize("traits", [{"opacity": 7}, {"selected_image": "none"}, {"_title": "x"}, {"layout": 1}, None, "x"])
+@pytest.mark.parametrize(
+    "traits", [{"opacity": 7}, {"selected_image": "none"}, {"_title": "x"}, {"layout": 1}, None, "x"]
+)
 def test_what_cannot_be_set_is_refused_and_answered(view, messages, traits):
     before = view.get_state()
     view._receive(view, {"kind": "set", "rid": 1, "traits": traits}, [])

@@ -31,12 +31,13 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ margin: 0; font-family: system-ui, sans-serif; background: #fff; color: #1c1c1a; }}
+h1 {{ font-size: 20px; line-height: 24px; font-weight: 600; margin: 8px 0 16px; }}
 main {{ max-width: 1132px; margin: 0 auto; padding: 16px; }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #131312; color: #ecebe7; }} }}
 </style>
 </head>
 <body>
-<main id="ww-root"><noscript>This page needs JavaScript; it loads nothing from the network.</noscript></main>
+<main id="ww-root"><h1>{title}</h1><noscript>This page needs JavaScript; it loads nothing from the network.</noscript></main>
 <script type="application/json" id="ww-state">{state}</script>
 {modules}
 <script>{host}</script>

@@ -126,7 +126,6 @@ class AttributionView(View):
     _seq = traitlets.Int(0).tag(sync=True)
 
     _handlers: ClassVar[dict[str, str]] = {
-        
         "ack": "_on_ack",
         "start": "_on_start",
         "stop": "_on_stop",

@@ -155,7 +155,8 @@ def main() -> None:
     import whatwhere as ww
 
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores", end=", ")
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n\n| what | figure |\n| --- | --- |")
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
+    print("\n| what | figure |\n| --- | --- |")
     row("`import whatwhere`, s (median of 7 processes)", f"{import_seconds():.3f}")
     static = Path(ww.__file__).parent / "static"
     row("front end of the view, KB", f"{(static / 'attribution.js').stat().st_size / 1024:.1f}")

@@ -37,7 +37,10 @@ main {{ max-width: 1132px; margin: 0 auto; padding: 16px; }}
 </style>
 </head>
 <body>
-<main id="ww-root"><h1>{title}</h1><noscript>This page needs JavaScript; it loads nothing from the network.</noscript></main>
+<main id="ww-root">
+<h1>{title}</h1>
+<noscript>This page needs JavaScript; it loads nothing from the network.</noscript>
+</main>
 <script type="application/json" id="ww-state">{state}</script>
 {modules}
 <script>{host}</script>

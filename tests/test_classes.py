@@ -39,7 +39,7 @@ def test_an_ambiguous_name_lists_its_ids():
     assert caught.value.candidates == (1, 3)
     assert names.label(3) == "Crane (3)"
     assert names.label(0) == "hen"
-    assert names.resolve(3) == 3
+    assert names.resolve(3) == names.resolve("crane (3)") == 3
 
 
 @pytest.mark.parametrize("target", [-1, 1000])

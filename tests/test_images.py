@@ -92,7 +92,7 @@ BAD = [
     (np.full((4, 4, 3), 60000.0), ValueError, "looks like a 16-bit scale"),
     (np.linspace(-1, 1, 48).reshape(4, 4, 3), ValueError, r"looks like a -1 to 1 scale.*model\.images_from\(batch\)"),
     (np.linspace(-2.1, 2.6, 48).reshape(4, 4, 3), ValueError, r"looks normalised.*model\.images_from\(batch\)"),
-    (np.linspace(-0.1, 1.1, 48).reshape(4, 4, 3), ValueError, "after a resize that overshoots"),
+    (np.linspace(-0.1, 1.1, 48).reshape(4, 4, 3), ValueError, "After a resize that overshoots, clip it"),
     (np.zeros((4, 4, 2)), ValueError, r"got shape \(4, 4, 2\)"),
     (np.zeros((4, 4, 4)), ValueError, r"keep three channels: array\[\.\.\., :3\]"),
     (np.zeros((3, 8, 8)), ValueError, r"channels come last: array\.transpose\(1, 2, 0\)"),
@@ -192,6 +192,22 @@ def test_geometry_maps_the_crop_back(photos):
     down, across = geometry.to_input(np.array([top, bottom]), np.array([left, right]))
     assert down == pytest.approx([0, 1])
     assert across == pytest.approx([0, 1])
+
+
+def test_a_crop_that_does_not_fit_is_refused():
+    small = ww.Preprocess(resize=32, crop=(64, 64), mean=(0, 0, 0), std=(1, 1, 1))
+    with pytest.raises(ValueError, match=r"at most the resized photo's 32 x 38 pixels, got \(64, 64\)"):
+        small.geometry(read_photo(np.zeros((10, 12, 3))))
+
+
+def test_a_broken_file_of_a_rare_format_is_refused_in_words():
+    with pytest.raises(ValueError, match="scan: 16 bytes is broken or cut off"):
+        read_photo(b"P3\n4 4\n255\nx y z", name="scan")
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_sixteen_bits_in_either_byte_order(order):
+    assert read_photo(np.full((4, 4, 3), 65535, dtype=order)).pixels.max() == 1
 
 
 def test_normalising_is_undone():

@@ -1,9 +1,13 @@
 """Jobs: run, watch, stop, continue, pre-empt, fail."""
 
 import asyncio
+import gc
 import itertools
+import subprocess
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -108,6 +112,62 @@ def test_a_stopped_job_goes_on_where_it_was(device):
     job.start()
     assert job.wait(PATIENCE) == 6
     assert work.steps == 6
+
+
+def test_starting_again_at_once_takes_the_stop_back(device):
+    work = Counter(4)
+    job = Job(work, device=device).start()
+    work.allow(1)
+    until(lambda: work.steps == 1)
+    job.stop()
+    job.start()
+    work.allow(3)
+    assert job.wait(PATIENCE) == 4
+    assert job.state == "done"
+
+
+def test_whatever_a_computation_raises_the_worker_goes_on(device):
+    def leaves():
+        raise SystemExit(3)
+        yield
+
+    with pytest.raises(SystemExit):
+        Job(leaves, device=device).wait(PATIENCE)
+    work = Counter(2)
+    work.allow(2)
+    assert Job(work, device=device).wait(PATIENCE) == 2
+
+
+def test_a_process_that_ends_during_a_job_ends_quietly():
+    code = """
+import time, torch
+from whatwhere.jobs import Job, Step
+def steps():
+    x = torch.randn(900, 900)
+    for k in range(10**6):
+        x @ x
+        yield Step(k, 10**6, "rows", k)
+job = Job(steps).start()
+while job.step is None:
+    time.sleep(0.01)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_idle_worker_keeps_nothing_alive(device):
+    class Result:
+        pass
+
+    def steps():
+        yield Step(1, 1, "rows", Result())
+
+    job = Job(steps, device=device)
+    result = weakref.ref(job.wait(PATIENCE))
+    until(lambda: worker(device).idle)
+    del job
+    gc.collect()
+    until(lambda: result() is None)
 
 
 def test_the_urgent_job_goes_first_and_the_other_goes_on_after(device):

@@ -123,6 +123,8 @@ def test_a_normalised_batch_comes_back(model, photos):
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
+        (torch.zeros(0, 3, 8, 8), r"0 of 0 NaN or infinite in shape \(0, 3, 8, 8\)"),
+        (torch.full((1, 3, 8, 8), float("nan")), "192 of 192 NaN or infinite"),
         (torch.zeros(2, 4, 8, 8), r"wanted shape \(N, 3, H, W\)"),
         (torch.full((1, 3, 8, 8), 9.0), "normalised with other numbers"),
     ],

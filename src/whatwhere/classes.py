@@ -48,6 +48,7 @@ class ClassNames(Sequence[str]):
         for k, name in enumerate(self._names):
             ids[_fold(name)].append(k)
         self._ids = {name: tuple(ks) for name, ks in ids.items()}
+        self._labels = {_fold(self.label(k)): k for ks in ids.values() if len(ks) > 1 for k in ks}
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -116,6 +117,8 @@ class ClassNames(Sequence[str]):
         ids = self._ids.get(_fold(name), ())
         if len(ids) == 1:
             return ids[0]
+        if _fold(name) in self._labels:
+            return self._labels[_fold(name)]
         if ids:
             raise UnknownClassError(
                 f"target: {name!r} names {len(ids)} classes, {_join(ids)}; pass one of these ids.", ids

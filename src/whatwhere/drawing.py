@@ -7,6 +7,7 @@ import functools
 import html
 import io
 import json
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,13 @@ _UNSEEN = 0.45  # brightness of what the crop never showed the network
 _SATURATION = 0.2  # of the photo under a map, so that hue means the map
 _OPACITY = 0.8
 _THRESHOLD = 0.1
+_PNG_SIDE = 320  # pixels: for hosts that show nothing else
+_JPEG_BYTES = 40_000
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
 
 def draw_map(
-    pixels: Pixels, values: NDArray[np.float32] | None, geometry: Geometry, *, width: int, colormap: str = "magma"
+    pixels: Pixels, values: NDArray[np.float32] | None, geometry: Geometry, *, colormap: str = "magma"
 ) -> Image.Image:
     """Draw a map over a photo.
 
@@ -38,8 +41,6 @@ def draw_map(
         The map at the photo's size, NaN where nothing is known; None draws the photo alone.
     geometry : Geometry
         Where the network looked; the rest is darkened.
-    width : int
-        Width of the picture in pixels; a photo is never enlarged.
     colormap : {"magma", "viridis", "cividis"}, default "magma"
         Perceptual colour map; the threshold of a tenth of the maximum, and all below it, is transparent.
 
@@ -64,10 +65,37 @@ def draw_map(
         canvas = np.where(seen[..., np.newaxis], canvas + (faded - canvas) * _OPACITY, canvas)
         alpha = (_OPACITY * amount**0.8)[..., np.newaxis]
         canvas = canvas + (lookup_table(colormap)[np.round(share * 255).astype(int).clip(0, 255)] - canvas) * alpha
-    picture = Image.fromarray(np.round(canvas * 255).clip(0, 255).astype(np.uint8))
-    if picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-    return picture
+    return Image.fromarray(np.round(canvas * 255).clip(0, 255).astype(np.uint8))
+
+
+def shrink(pixels: Pixels, geometry: Geometry, width: int) -> tuple[Pixels, Geometry]:
+    """Make a photo, and what is known of its place, no wider than a picture is to be.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (H, W, 3), float32
+        The photo, RGB in [0, 1].
+    geometry : Geometry
+        Where the network looked on it.
+    width : int
+        Width wanted, in pixels; a photo is never enlarged.
+
+    Returns
+    -------
+    pixels : ndarray of shape (h, w, 3), float32
+        The photo.
+    geometry : Geometry
+        Where the network looked, in pixels of the smaller photo.
+    """
+    height, full = geometry.photo
+    if full <= width:
+        return pixels, geometry
+    size = (max(1, round(height * width / full)), width)
+    small = to_picture(pixels).resize(size[::-1], Image.Resampling.LANCZOS, reducing_gap=3)
+    down, across = size[0] / height, size[1] / full
+    top, left, bottom, right = geometry.seen
+    seen = (top * down, left * across, bottom * down, right * across)
+    return np.asarray(small, dtype=np.float32) / np.float32(255), replace(geometry, photo=size, seen=seen)
 
 
 @functools.cache
@@ -158,14 +186,16 @@ def mime_bundle(picture: Image.Image, caption: str) -> dict[str, Any]:
     dict of str to str
         ``image/png``, ``text/html`` and ``text/plain``.
     """
+    small = picture.copy()
+    small.thumbnail((_PNG_SIDE, _PNG_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.quantize(192, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
-    png = base64.b64encode(buffer.getvalue()).decode("ascii")
+    small.quantize(128, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
+    jpeg = base64.b64encode(encode(picture, limit=_JPEG_BYTES)).decode("ascii")
     told = html.escape(caption)
     return {
-        "image/png": png,
+        "image/png": base64.b64encode(buffer.getvalue()).decode("ascii"),
         "text/html": (
-            f'<figure style="margin:0"><img alt="{told}" src="data:image/png;base64,{png}" '
+            f'<figure style="margin:0"><img alt="{told}" src="data:image/jpeg;base64,{jpeg}" '
             f'style="max-width:100%"><figcaption>{told}</figcaption></figure>'
         ),
         "text/plain": caption,

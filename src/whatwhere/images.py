@@ -24,11 +24,12 @@ Pixels: TypeAlias = NDArray[np.float32]
 
 _ROUNDING = 1e-6  # floats this far outside [0, 1] come from arithmetic, not from another scale
 _GREY, _RGB = 1, 3
+_DEEP = 65535
 _PLANE, _VOLUME = 2, 3  # axes of an image without and with channels
 # Scales that values outside [0, 1] look like, as (lowest, highest, what to do), the narrowest first.
 _NORMALISED = "hand a normalised batch over with model.images_from(batch), which undoes the model's own mean and std."
 _SCALES = (
-    (-0.5, 1.5, "This looks like [0, 1] after a resize that overshoots: clip it to [0, 1]."),
+    (-0.5, 1.5, f"After a resize that overshoots, clip it to [0, 1]; if it is normalised, {_NORMALISED}"),
     (-1.0, 1.0, f"This looks like a -1 to 1 scale: use (x + 1) / 2, or {_NORMALISED}"),
     (0.0, 255.0, "This looks like a 0 to 255 scale: divide by 255, or pass it as uint8."),
     (0.0, float("inf"), "This looks like a 16-bit scale: divide by 65535, or pass it as uint16."),
@@ -86,7 +87,7 @@ def read_photo(image: ImageLike, *, name: str = "image") -> Photo:
     if isinstance(image, str | Path | bytes | bytearray | memoryview):
         return Photo(_read_file(image, name))
     if isinstance(image, Image.Image):
-        return Photo(_from_pil(image))
+        return Photo(_from_pil(image, name))
     if _is_tensor(image):
         return Photo(_from_array(_channels_last(_to_numpy(image), name), name))
     if isinstance(image, np.ndarray):
@@ -294,6 +295,11 @@ class Preprocess:
         """Return the resized height and width, and the crop's top and left edge in it."""
         short = min(height, width)
         resized = (int(self.resize * height / short), int(self.resize * width / short))
+        if any(have < want for have, want in zip(resized, self.crop, strict=True)):
+            raise ValueError(
+                f"crop: wanted at most the resized photo's {resized[0]} x {resized[1]} pixels, got {self.crop}; "
+                "make resize larger."
+            )
         top, left = (round((have - want) / 2) for have, want in zip(resized, self.crop, strict=True))
         return resized, top, left
 
@@ -302,22 +308,38 @@ def _read_file(source: str | Path | bytes | bytearray | memoryview, name: str) -
     where = f"{name}: {str(source)!r}" if isinstance(source, str | Path) else f"{name}: {len(source)} bytes"
     try:
         with Image.open(source if isinstance(source, str | Path) else io.BytesIO(source)) as picture:
-            picture.load()
-            return _from_pil(picture)
+            _load(picture)
+            return _from_pil(picture, name)
     except FileNotFoundError:
         raise ValueError(f"{where} does not exist (looked in {Path.cwd()}).") from None
     except IsADirectoryError:
         raise ValueError(f"{where} is a folder; pass its files as a list or a dict.") from None
     except UnidentifiedImageError:
         raise ValueError(f"{where} is not an image that Pillow can read.") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except PermissionError:
+        raise ValueError(f"{where} cannot be opened: is it a folder, or not yours to read?") from None
+    except (OSError, SyntaxError, _BrokenFileError, Image.DecompressionBombError) as error:
         raise ValueError(f"{where} is broken or cut off: {error}.") from error
 
 
-def _from_pil(picture: Image.Image) -> Pixels:
+class _BrokenFileError(Exception):
+    """A decoder of Pillow stumbled over a file's contents."""
+
+
+def _load(picture: Image.Image) -> None:
+    try:
+        picture.load()
+    except (ValueError, IndexError, TypeError, EOFError) as error:  # decoders of rare formats raise what comes up
+        raise _BrokenFileError(error) from error
+
+
+def _from_pil(picture: Image.Image, name: str) -> Pixels:
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I") or upright.mode == "F":  # 16-bit and float greys: Pillow's own conversion clips
-        return _from_array(np.asarray(upright.convert("F") if upright.mode == "F" else upright), "image")
+        grey = np.asarray(upright)
+        if grey.dtype.kind == "i" and 0 <= grey.min() and grey.max() <= _DEEP:  # noqa: SIM300  # reads as a range
+            grey = grey.astype(np.uint16)  # Pillow opens some 16-bit files as 32-bit integers
+        return _from_array(grey, name)
     if upright.has_transparency_data:
         layer = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
@@ -350,7 +372,7 @@ def _to_unit_scale(array: NDArray[Any], name: str) -> NDArray[np.float32]:
     kind = array.dtype
     if kind == np.bool_:
         return array.astype(np.float32)
-    if kind in (np.uint8, np.uint16):
+    if kind.kind == "u" and kind.itemsize in (1, 2):  # in either byte order
         return array.astype(np.float32) / np.float32(np.iinfo(kind).max)
     if kind.kind != "f":
         raise TypeError(

@@ -7,6 +7,7 @@ next yield, then chooses again: a click pre-empts background work, and a stop ta
 from __future__ import annotations
 
 import asyncio
+import atexit
 import heapq
 import itertools
 import logging
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 RecordT = TypeVar("RecordT")
 JobState = Literal["idle", "queued", "running", "done", "stopped", "failed"]
 
+_EXIT_SECONDS = 10  # how long the end of the process waits for the chunks under way
 _WAIT_SLICE = 0.05  # seconds: the main thread wakes this often, so that Ctrl-C is delivered
 
 
@@ -64,18 +66,18 @@ class Job(Generic[RecordT]):
         ``idle`` before `start`, ``stopped`` after `stop`, from where `start` continues.
     record : object or None
         The best result so far; a failed or stopped job keeps its last one.
-    error : Exception or None
+    error : BaseException or None
         What a failed job raised.
     """
 
     def __init__(self, steps: Callable[[], Iterator[Step[RecordT]]], *, device: str = "cpu", name: str = "job") -> None:
         self.name = name
         self.state: JobState = "idle"
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.step: Step[RecordT] | None = None
         self.record: RecordT | None = None
         self.priority = 0
-        self._make_steps = steps
+        self._make_steps: Callable[[], Iterator[Step[RecordT]]] | None = steps
         self._steps: Iterator[Step[RecordT]] | None = None
         self._device = device
         self._seconds = 0.0
@@ -135,6 +137,7 @@ class Job(Generic[RecordT]):
             if self._discarded:
                 raise RuntimeError(f"{self!r} was closed with its view; make a new one.")
             self.priority = priority
+            self._stopping = False
             if self.state in ("idle", "stopped"):
                 self.state = "queued"
                 self._resting.clear()
@@ -237,6 +240,8 @@ class Job(Generic[RecordT]):
     def _result(self) -> RecordT:
         if self.error is not None:
             raise self.error
+        if self._discarded:
+            raise RuntimeError(f"{self!r} was closed with its view; make a new one.")
         if self.record is None:
             raise RuntimeError(
                 f"{self!r} has no result yet: it was stopped before its first one. start() continues it."
@@ -252,13 +257,15 @@ class Job(Generic[RecordT]):
         end: JobState | None = None
         begin = time.perf_counter()
         try:
-            if self._steps is None:
+            if self._steps is None and self._make_steps is not None:
                 self._steps = self._make_steps()
-            self.step = next(self._steps)
+            self.step = next(self._steps or iter(()))
             self.record = self.step.record if self.step.record is not None else self.record
         except StopIteration:
             end = "done"
-        except Exception as error:  # kept, shown by the view and raised by wait()
+        except (
+            BaseException
+        ) as error:  # whatever it is, the worker goes on: kept, shown by the view and raised by wait()
             self.error, end = error, "failed"
         with self._lock:
             self._seconds += time.perf_counter() - begin
@@ -278,7 +285,9 @@ class Job(Generic[RecordT]):
         self._resting.set()
 
     def _drop(self) -> None:
-        self._steps = self.record = self.step = None
+        self._steps = self._make_steps = self.record = self.step = None
+        if self.error is not None:
+            self.error = self.error.with_traceback(None)
 
     def _notify(self) -> None:
         for callback in list(self._watchers.values()):
@@ -304,6 +313,7 @@ class Worker:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False
+        self._ending = False
 
     @property
     def idle(self) -> bool:
@@ -328,12 +338,31 @@ class Worker:
                 self._thread.start()
             self._wake.notify()
 
+    def end(self, timeout: float) -> None:
+        """End the thread after the chunk under way: a process that exits inside torch would abort.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+        """
+        with self._wake:
+            self._ending = True
+            self._wake.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+
     def _run(self) -> None:
+        job: Job[Any] | None = None
         while True:
             with self._wake:
                 self._busy = False
-                while not self._queue:
+                while not self._queue and not self._ending:
+                    job = None  # an idle worker keeps nothing alive
                     self._wake.wait()
+                if self._ending:
+                    return
                 job = self._queue[0][2]
                 if not job.active:
                     heapq.heappop(self._queue)
@@ -381,3 +410,11 @@ def device_lock(device: str) -> threading.RLock:
     """
     with _registry_lock:
         return _device_locks.setdefault(device, threading.RLock())
+
+
+def _end_all() -> None:
+    for running in list(_workers.values()):
+        running.end(_EXIT_SECONDS)
+
+
+atexit.register(_end_all)

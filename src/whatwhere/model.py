@@ -28,6 +28,13 @@ _CHANNELS, _IMAGE_AXES = 3, 3
 _ROUNDING = 1e-3  # a normalised batch went through float32, or bfloat16, arithmetic
 
 
+def _one_name(device: torch.device) -> torch.device:
+    """Give a device one name, since workers and locks go by it: ``cpu``, ``cuda:0``."""
+    if device.type == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if str(device) == "cuda" else device
+
+
 class VisionModel:
     """A network, its preprocessing, its class names and where it computes.
 
@@ -71,7 +78,7 @@ class VisionModel:
         source: str = "",
         device: str | torch.device | None = None,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _one_name(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
         self.net = net.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self.preprocess = preprocess
         self.class_names = ClassNames(class_names)
@@ -173,11 +180,16 @@ class VisionModel:
         ValueError
             If the shape is another, or undoing mean and deviation leaves [0, 1].
         """
-        numbers = np.asarray(batch.detach().cpu() if isinstance(batch, torch.Tensor) else batch, dtype=np.float32)
+        numbers = np.asarray(batch.detach().cpu().float() if isinstance(batch, torch.Tensor) else batch, np.float32)
         if numbers.ndim == _IMAGE_AXES:
             numbers = numbers[np.newaxis]
         if numbers.ndim != _IMAGE_AXES + 1 or numbers.shape[1] != _CHANNELS:
             raise ValueError(f"batch: wanted shape (N, 3, H, W) or (3, H, W), got {np.shape(batch)}.")
+        if numbers.size == 0 or not np.isfinite(numbers).all():
+            bad = int(np.count_nonzero(~np.isfinite(numbers)))
+            raise ValueError(
+                f"batch: wanted finite numbers, got {bad} of {numbers.size} NaN or infinite in shape {numbers.shape}."
+            )
         pixels = self.preprocess.denormalise(np.moveaxis(numbers, 1, -1))
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):

@@ -1,7 +1,9 @@
 """AttributionView without a browser: traits, jobs, messages, refusal of bad input."""
 
+import gc
 import struct
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -183,7 +185,7 @@ def test_explain_resolves_a_name_and_says_what_it_chose(view, messages):
     assert view.selected_class == 1
 
 
-@pytest.mark.parametrize("query", ["clas", "", None, 99, [1], "∞"])
+@pytest.mark.parametrize("query", ["clas", "", None, 99, [1], "∞", "9" * 5000])
 def test_explain_refuses_in_words(view, messages, query):
     view._receive(view, {"kind": "explain", "image": "one", "query": query, "rid": 5, "v": 1}, [])
     (refused,) = messages
@@ -195,10 +197,19 @@ def test_explain_refuses_in_words(view, messages, query):
 
 
 def test_hello_is_answered_and_unknown_messages_are_ignored(view, messages):
-    for content in ({"kind": "sing"}, {}, None, "hello", {"kind": []}, {"kind": "start", "image": []}):
-        if not (isinstance(content, dict) and isinstance(content.get("image"), list)):
-            view._receive(view, content, [])
+    odd = (
+        {"kind": "sing"},
+        {},
+        None,
+        "hello",
+        {"kind": []},
+        {"kind": "start", "image": []},
+        {"kind": "stop", "image": {}},
+    )
+    for content in odd:
+        view._receive(view, content, [])
     assert messages == []
+    assert view.job.state == "idle"
     view._receive(view, {"kind": "hello", "rid": "x", "v": 1}, [])
     assert messages == [{"kind": "welcome", "rid": "x", "v": 1}]
 
@@ -295,7 +306,7 @@ def test_a_flat_map_is_flagged_on_the_wire(toy, images):
 
 def test_photos_are_small_enough_to_be_saved_with_a_notebook(model, photos):
     view = ww.AttributionView(model, photos)
-    assert sum(map(len, view._photos)) < 150_000
+    assert sum(map(len, view._photos)) < 110_000
     assert all(photo.startswith(b"\xff\xd8") for photo in view._photos)
     assert view._images[0]["seen"] == pytest.approx([100, 0, 500, 400])
     view.close()
@@ -310,6 +321,95 @@ def test_close_gives_memory_back_and_stops(model, images):
     until(lambda: job.record is None)
     with pytest.raises(RuntimeError, match="was closed with its view"):
         view.start()
+
+
+def test_close_leaves_no_record_behind(model, images):
+    view = ww.AttributionView(model, images, method=ww.Sobol(grid=4, rows=4))
+    record = weakref.ref(view.start().wait(PATIENCE))
+    until(lambda: view._status["one"]["state"] == "done")
+    view.close()
+
+    def gone():
+        gc.collect()
+        return record() is None
+
+    until(gone)
+
+
+def test_an_observer_that_waits_for_a_job_does_not_wait_for_ever(view):
+    seen = []
+    view.start()
+    view.observe(lambda _: seen.append(view.job.wait(PATIENCE).rows), "selected_image")
+    view._receive(view, {"kind": "set", "rid": 1, "traits": {"selected_image": "two"}}, [])
+    assert seen == [6]
+    until(lambda: view._status["two"]["state"] == "done")
+    assert decode(view, "two", 0)[0].shape == (8, 8)
+
+
+def test_an_observer_that_fails_takes_nothing_else_with_it(view, messages, caplog):
+    view.observe(lambda _: 1 / 0, "opacity")
+    view._receive(view, {"kind": "set", "rid": 1, "traits": {"opacity": 0.2, "threshold": 0.3}}, [])
+    assert (view.opacity, view.threshold) == (0.2, 0.3)
+    assert messages == [{"kind": "applied", "rid": 1, "v": 1}]
+    assert "An observer of 'opacity' failed" in caplog.text
+
+
+@pytest.fixture
+def slow(toy):
+    def slowly(x):
+        time.sleep(0.002)
+        return brightness(x)
+
+    return toy(slowly, classes=3)
+
+
+def test_the_view_that_was_touched_last_goes_first(slow, images):
+    old, new = (ww.AttributionView(slow, images, method=ww.Sobol(grid=8, rows=60)) for _ in range(2))
+    for _ in range(5):
+        old.start()
+    until(lambda: old.attribution is not None)
+    new.start()
+    new.job.wait(PATIENCE)
+    assert old.job.active
+    old.close()
+    new.close()
+
+
+def test_going_back_to_a_photo_goes_on_with_it(slow, images):
+    view = ww.AttributionView(slow, images, method=ww.Sobol(grid=8, rows=60))
+    view.start()
+    view.selected_image = "two"
+    view.selected_image = "one"
+    view.job.wait(PATIENCE)
+    assert view._jobs["two"].active
+    view.close()
+
+
+def test_a_page_made_during_a_job_says_that_it_is_partial(slow, images):
+    view = ww.AttributionView(slow, images, method=ww.Sobol(grid=8, rows=200))
+    view.start()
+    until(lambda: view._seq > 0)
+    frozen = view.exported_state()
+    assert frozen["_status"]["one"]["state"] == "partial"
+    assert frozen["_status"]["one"]["eta"] is None
+    assert view._status["one"]["state"] == "computing"
+    view.close()
+
+
+def test_start_tries_a_failed_photo_again(toy, images):
+    broken = {"yes": True}
+
+    def sometimes(x):
+        if broken["yes"]:
+            raise OSError("the disk is full")
+        return brightness(x)
+
+    view = ww.AttributionView(toy(sometimes, classes=3), images, method=ww.Sobol(grid=2, rows=3))
+    with pytest.raises(OSError, match="disk is full"):
+        view.start().wait(PATIENCE)
+    broken["yes"] = False
+    assert view.start().wait(PATIENCE).rows == 3
+    view.close()
 
 
 def test_the_gate_keeps_one_frame_under_way(monkeypatch):

@@ -295,11 +295,16 @@ class Attribution:
         ValueError
             If `interpolation` is not known.
         """
+        return self._heatmap(target, interpolation, self.geometry)
+
+    def _heatmap(
+        self, target: int | str | None, interpolation: Interpolation, geometry: Geometry
+    ) -> NDArray[np.float32]:
         values = self.values(target)
-        height, width = self.geometry.photo
-        down, across = self.geometry.to_input(np.arange(height) + 0.5, np.arange(width) + 0.5)
+        height, width = geometry.photo
+        down, across = geometry.to_input(np.arange(height) + 0.5, np.arange(width) + 0.5)
         if interpolation == "nearest":
-            size = self.geometry.size
+            size = geometry.size
             picked: NDArray[Any] = values[_cells(down, size[0], self.grid[0])][:, _cells(across, size[1], self.grid[1])]
         elif interpolation == "bilinear":
             picked = _weights(down, self.grid[0]) @ values @ _weights(across, self.grid[1]).T
@@ -325,10 +330,11 @@ class Attribution:
         PIL.Image.Image
             An RGB picture.
         """
-        from whatwhere.drawing import draw_map
+        from whatwhere.drawing import draw_map, shrink
 
-        shown = None if self.is_flat(target) else self.heatmap(target)
-        return draw_map(self.photo.pixels, shown, self.geometry, width=width, colormap=colormap)
+        photo, geometry = shrink(self.photo.pixels, self.geometry, width)
+        shown = None if self.is_flat(target) else self._heatmap(target, "bilinear", geometry)
+        return draw_map(photo, shown, geometry, colormap=colormap)
 
     def describe(self, target: int | str | None = None) -> str:
         """Say in one line what the map shows and how it was made.

@@ -99,4 +99,4 @@ def _about(record: Attribution) -> list[list[str]]:
 
 def _code(record: Attribution) -> str:
     source = record.provenance.source or "model"
-    return f"a = ww.{record.method}.run({source}, photo)\na.values({record.class_names[record.predicted]!r})"
+    return f"a = ww.{record.method}.run({source}, photo)\na.values({record.prediction().name!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -9,10 +10,14 @@ import threading
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +60,9 @@ def bundle(name: str) -> str | Path:
 class View(anywidget.AnyWidget):
     """Base of the views.
 
-    Python's side of a view is written to from three threads: the main one, ipykernel's subshells and the worker. Each
-    write to traits is therefore made under one lock, in one message.
+    Python's side of a view is written to from three threads: the main one, ipykernel's subshells and the worker. Traits
+    are therefore written, and read for the browser, under one lock. The worker never waits for it: observers run under
+    it, and one that waits for a job would wait for ever. What it could not say at once is said by whoever holds it.
 
     Parameters
     ----------
@@ -77,9 +83,17 @@ class View(anywidget.AnyWidget):
     _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "set": "_on_set"}
 
     _kernel = traitlets.Bool(True).tag(sync=True)
+    _write_lock: threading.RLock
+    _behind: set[str]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Give the view its lock before anything can be written."""
+        view = super().__new__(cls, *args, **kwargs)
+        view._write_lock = threading.RLock()
+        view._behind = set()
+        return view
 
     def __init__(self, **traits: Any) -> None:
-        self._write_lock = threading.RLock()
         unknown = sorted(set(traits) - set(self.public_traits()))
         if unknown:
             raise TypeError(
@@ -108,8 +122,61 @@ class View(anywidget.AnyWidget):
         sync_data : dict
             Trait values by name.
         """
-        with self._write_lock:
+        with self._exclusive():
             super().set_state(sync_data)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # ipywidgets'
+        """Return traits as they travel, all of one moment.
+
+        Parameters
+        ----------
+        key : str or iterable of str, optional
+            Which; by default all.
+        drop_defaults : bool, default False
+            Whether to leave out those that have their default.
+
+        Returns
+        -------
+        dict
+            Values by trait name.
+        """
+        with self._exclusive():
+            return dict(super().get_state(key, drop_defaults))
+
+    def notify_change(self, change: Any) -> None:
+        """Send a change to the browser and tell observers.
+
+        Parameters
+        ----------
+        change : Bunch
+            The change.
+        """
+        with self._exclusive():
+            super().notify_change(change)
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        try:
+            with self._write_lock:
+                yield
+        finally:
+            self._catch_up()
+
+    def _say(self, key: str) -> None:
+        """Say what is new of something, now or, where another thread is writing, right after it."""
+        self._behind.add(key)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._behind and self._write_lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(KeyError):  # another thread was faster
+                    self._say_now(self._behind.pop())
+            finally:
+                self._write_lock.release()
+
+    def _say_now(self, key: str) -> None:
+        raise NotImplementedError
 
     def write(self, **traits: Any) -> None:
         """Set synced traits from any thread, as one message.
@@ -119,7 +186,7 @@ class View(anywidget.AnyWidget):
         **traits : object
             Values by trait name.
         """
-        with self._write_lock, self.hold_sync():
+        with self._exclusive(), self.hold_sync():
             for name, value in traits.items():
                 setattr(self, name, value)
 
@@ -174,6 +241,8 @@ class View(anywidget.AnyWidget):
             except traitlets.TraitError as error:
                 logger.warning("The browser sent a value that cannot be: %s", error)
                 self.send_state(name)
+            except Exception:  # of somebody's observer: the others are still told, and the browser is answered
+                logger.exception("An observer of %r failed", name)
         self.reply("applied", content.get("rid"))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
+import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
 from whatwhere.attribution import Attribution, Sobol
 from whatwhere.classes import ClassNames, UnknownClassError
-from whatwhere.drawing import draw_map, encode, mime_bundle, to_picture
+from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.images import Photo, name_images, read_photo
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from whatwhere.jobs import Job
     from whatwhere.model import VisionModel
 
-_PHOTO_BYTES = 140_000  # of all photos of a view together: they are saved with the notebook
+_PICTURE_WIDTH = 480
+_PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
+_clicks = itertools.count(1)  # the latest of all views goes first
 _STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 
 
@@ -142,7 +144,6 @@ class AttributionView(View):
         self._drawn: dict[str, Attribution] = {}
         self._asked: dict[str, set[int]] = {name: set() for name in photos}
         self._gate = FrameGate()
-        self._clicks = 0
         self._begun = False
         traits.setdefault("selected_image", next(iter(photos)))
         super().__init__(**traits)
@@ -176,9 +177,9 @@ class AttributionView(View):
         Returns
         -------
         Job
-            Its job.
+            Its job; a new one if the last has failed.
         """
-        return self._start(self.selected_image)
+        return self._retry(self.selected_image)
 
     def stop(self) -> None:
         """Stop computing the photo that is shown; its map stays, and `start` continues it."""
@@ -188,6 +189,9 @@ class AttributionView(View):
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
         for job in getattr(self, "_jobs", {}).values():  # a view that refused its images is collected half made
             job.discard()
+        if hasattr(self, "_drawn"):
+            self._drawn.clear()
+            self._photo_of.clear()
         layout = self._trait_values.get("layout")
         if layout is not None:
             layout.close()
@@ -221,7 +225,7 @@ class AttributionView(View):
         return write_page(path, [self], title=title or f"Where {self._title} looks")
 
     def picture(self) -> Image.Image:
-        """Draw what the view shows now, without controls.
+        """Draw the photo, the class and the colour map that the view shows now, at the usual opacity and threshold.
 
         Returns
         -------
@@ -232,7 +236,8 @@ class AttributionView(View):
         if record is not None:
             return record.picture(self.selected_class, colormap=self.colormap)
         photo = self._photo_of[self.selected_image]
-        return draw_map(photo.pixels, None, self._geometry(photo), width=480)
+        pixels, geometry = shrink(photo.pixels, self._geometry(photo), _PICTURE_WIDTH)
+        return draw_map(pixels, None, geometry)
 
     def describe(self) -> str:
         """Say in one line what the view shows now.
@@ -263,24 +268,21 @@ class AttributionView(View):
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def _make_job(self, name: str, photo: Photo) -> Job[Attribution]:
-        """Make a photo's job; it holds the view only weakly, so that a forgotten view does not compute for ever."""
         job = self.method.submit(self._model, photo, preview=True)
         job.name = name
-        view = weakref.ref(self)
-
-        def publish(_: Job[Attribution]) -> None:
-            alive = view()
-            if alive is not None:
-                alive._publish(name)  # noqa: SLF001  # its own method, through a weak reference
-
-        job.watch(publish)
+        job.watch(lambda _: self._say(name))
         return job
+
+    def _retry(self, name: str) -> Job[Attribution]:
+        """Start a photo's job, or a new one if it has failed."""
+        if self._jobs[name].state == "failed" and name in self._photo_of:
+            self._jobs[name] = self._make_job(name, self._photo_of[name])
+        return self._start(name)
 
     def _start(self, name: str) -> Job[Attribution]:
         self._begun = True
-        self._clicks += 1
-        job = self._jobs[name].start(priority=self._clicks)
-        self._publish(name)
+        job = self._jobs[name].start(priority=next(_clicks))
+        self._say(name)
         return job
 
     def _on_selection(self, change: Any) -> None:
@@ -290,7 +292,7 @@ class AttributionView(View):
         name = self.selected_image
         if self.selected_class is not None:
             self._ask(name, self.selected_class)
-        if self._begun and self._jobs[name].state == "idle":
+        if self._begun and (self._jobs[name].state == "idle" or self._jobs[name].active):
             self._start(name)
 
     @traitlets.validate("selected_image")
@@ -302,23 +304,28 @@ class AttributionView(View):
 
     # -- what the browser is told -------------------------------------------------------------------------------------
 
+    def _say_now(self, key: str) -> None:
+        self._publish(key)
+
     def _publish(self, name: str, *, force: bool = False) -> None:
         """Send a photo's progress, and its map if there is a newer one and the browser has drawn the last."""
-        with self._write_lock:
-            job = self._jobs[name]
-            record = job.record
-            traits: dict[str, Any] = {}
-            if force or not job.active or self._gate.progress():
-                traits["_status"] = {**self._status, name: self._describe_status(name)}
-            newer = record is not None and (force or record is not self._drawn.get(name))
-            if newer and record is not None:
-                frame = self._gate.frame(force=force or not job.active)
-                if frame is not None:
-                    self._drawn[name] = record
-                    meta, planes = encode_maps(record, self._asked[name])
-                    traits.update(_maps={**self._maps, name: meta}, _planes={**self._planes, name: planes}, _seq=frame)
-            if traits:
-                self.write(**traits)
+        job = self._jobs[name]
+        force = force or not job.active
+        status = self._describe_status(name)  # read before the record, so that "done" never comes before its map
+        try:
+            self._publish_map(name, job.record, force=force)
+        finally:
+            if force or self._gate.progress():
+                self.write(_status={**self._status, name: status})
+
+    def _publish_map(self, name: str, record: Attribution | None, *, force: bool) -> None:
+        if record is None or (not force and record is self._drawn.get(name)):
+            return
+        frame = self._gate.frame(force=force)
+        if frame is not None:
+            meta, planes = encode_maps(record, self._asked[name])
+            self.write(_maps={**self._maps, name: meta}, _planes={**self._planes, name: planes}, _seq=frame)
+            self._drawn[name] = record
 
     def _ask(self, name: str, class_id: int) -> None:
         """Have a class's map stored with a photo's."""
@@ -326,6 +333,22 @@ class AttributionView(View):
         stored = self._maps.get(name, {"classes": []})["classes"]
         if self._jobs[name].record is not None and all(shown["id"] != class_id for shown in stored):
             self._publish(name, force=True)
+
+    def exported_state(self) -> dict[str, Any]:
+        """Return the state that an exported page needs: in a page nothing is under way.
+
+        Returns
+        -------
+        dict
+            The view's own synced traits as they travel.
+        """
+        state = super().exported_state()
+        resting = {
+            name: {**told, "state": "partial" if name in self._drawn else "empty", "eta": None}
+            for name, told in state["_status"].items()
+            if told["state"] == "computing"
+        }
+        return {**state, "_status": {**state["_status"], **resting}}
 
     def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
         top, left, bottom, right = self._geometry(photo).seen
@@ -360,33 +383,31 @@ class AttributionView(View):
 
     def _on_start(self, content: dict[str, Any]) -> None:
         name = content.get("image")
-        if name in self._jobs:
-            if self._jobs[name].state == "failed":
-                self._jobs[name] = self._make_job(name, self._photo_of[name])
-            self._start(name)
+        if isinstance(name, str) and name in self._jobs:
+            self._retry(name)
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         name = content.get("image")
-        if name in self._jobs:
+        if isinstance(name, str) and name in self._jobs:
             self._jobs[name].stop()
 
     def _on_explain(self, content: dict[str, Any]) -> None:
         rid, name, query = content.get("rid"), content.get("image"), content.get("query")
-        if isinstance(query, str) and query.strip().isdecimal():
-            query = int(query)
         try:
+            if isinstance(query, str) and query.strip().isdecimal():
+                query = int(query)
             class_id = self._class_names.resolve(query)  # type: ignore[arg-type]  # it says what it wants
-        except (UnknownClassError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             near = [{"id": k, "name": self._class_names.label(k)} for k in getattr(error, "candidates", ())]
             self.reply("refused", rid, message=str(error).removeprefix("target: "), suggestions=near)
             return
-        if name in self._jobs:
+        if isinstance(name, str) and name in self._jobs:
             self._ask(name, class_id)
         self.write(selected_class=class_id)
         self.reply("explained", rid, id=class_id)
 
 
-def _describe_error(error: Exception | None) -> dict[str, str] | None:
+def _describe_error(error: BaseException | None) -> dict[str, str] | None:
     if error is None:
         return None
     return {

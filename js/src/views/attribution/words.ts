@@ -11,7 +11,7 @@ export const SILENT = "No kernel answers. What is drawn still works; run the cel
 export const SAVED = "Saved page: stored classes and images work; computing needs a notebook.";
 export const FLAT = "The score does not move when this image is masked";
 export const OUTSIDE = "not seen: the model's crop ends here";
-export const COARSE = "Preview from coarse blocks: a block's value is never below its cells'.";
+export const COARSE = "Preview from coarse blocks: a block carries at least what its cells do, up to chance.";
 
 /** What the kernel's silence means, or nothing. */
 export function kernelWords(state: KernelState): string {

@@ -167,7 +167,7 @@ describe("states", () => {
     );
     expect(words(find)).toBe("Preview · 3\u00a0s left");
     expect(find(".tag").textContent).toBe("Preview");
-    expect(find(".facts").textContent).toContain("a block's value is never below its cells'");
+    expect(find(".facts").textContent).toContain("a block carries at least what its cells do");
     expect(root.dataset.preview).toBe("1");
     expect(find(".prog").getAttribute("aria-valuenow")).toBe("24");
   });

@@ -11,7 +11,7 @@ import torch
 
 from whatwhere.classes import ClassNames
 from whatwhere.images import Photo, read_photo
-from whatwhere.jobs import device_lock
+from whatwhere.workers import device_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from whatwhere.images import ImageLike, Pixels, Preprocess
+    from whatwhere.geometry import Preprocess
+    from whatwhere.images import ImageLike, Pixels
 
 # Measured for EfficientNet-Lite0 on two cores: 7.7 ms an image in fours, 14.6 alone, 37 in batches of 32.
 _CPU_BATCH = 4

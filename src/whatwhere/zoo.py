@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import EfficientNet_B0_Weights
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
 
-from whatwhere.images import Preprocess
+from whatwhere.geometry import Preprocess
 from whatwhere.model import VisionModel
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Attribution: where a network looks. One file a method."""
 
-from whatwhere.attribution.record import Attribution, Prediction, Provenance
+from whatwhere.attribution.provenance import Prediction, Provenance
+from whatwhere.attribution.record import Attribution
 from whatwhere.attribution.sobol import Sobol
 
 __all__ = ["Attribution", "Prediction", "Provenance", "Sobol"]

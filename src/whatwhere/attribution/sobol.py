@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whatwhere._version import __version__
-from whatwhere.attribution.record import Attribution, Provenance
+from whatwhere.attribution.provenance import Provenance
+from whatwhere.attribution.record import Attribution
 from whatwhere.engine.masks import block_index
 from whatwhere.engine.sampling import nested_net
 from whatwhere.images import is_one_image, name_images, read_photo

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from whatwhere.attribution import Attribution, Sobol
-from whatwhere.classes import ClassNames, UnknownClassError
 from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
-from whatwhere.images import Photo, name_images, read_photo
+from whatwhere.images import name_images, read_photo
 from whatwhere.widgets._maps import encode_maps
+from whatwhere.widgets._traits import ClassTrait
 from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from whatwhere.images import Geometry
+    from whatwhere.classes import ClassNames
+    from whatwhere.geometry import Geometry
+    from whatwhere.images import Photo
     from whatwhere.jobs import Job
     from whatwhere.model import VisionModel
 
@@ -27,40 +29,6 @@ _PICTURE_WIDTH = 480
 _PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
 _clicks = itertools.count(1)  # the latest of all views goes first
 _STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
-
-
-class ClassTrait(traitlets.TraitType[Any, Any]):
-    """A class id or name, kept as the id; None stands for the class that the model predicts."""
-
-    info_text = "a class id, a class name, or None for the predicted class"
-
-    def validate(self, obj: Any, value: Any) -> int | None:
-        """Resolve a name to its id.
-
-        Parameters
-        ----------
-        obj : AttributionView
-            The view.
-        value : int, str or None
-            What was assigned.
-
-        Returns
-        -------
-        int or None
-            The id.
-
-        Raises
-        ------
-        TraitError
-            If there is no such class, or several; the message lists the nearest names or the ids.
-        """
-        if value is None:
-            return None
-        try:
-            resolved: int = obj._class_names.resolve(value)  # noqa: SLF001  # the trait belongs to the view
-        except (UnknownClassError, TypeError) as error:
-            raise traitlets.TraitError(f"selected_class: {error}") from None
-        return resolved
 
 
 class AttributionView(View):

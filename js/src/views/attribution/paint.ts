@@ -1,17 +1,10 @@
 /** Drawing on the canvas: photo, what is not seen, map, uncertainty, the cell that is read, and the wipe. */
+import type { Box } from "../../core/box";
 import { paintValues } from "../../core/colormap";
 import { smoothField } from "../../core/field";
 import type { Plane } from "../../core/planes";
 import type { ColormapName } from "../../core/wire";
 import type { Picture } from "./photos";
-
-/** A box in pixels of the canvas. */
-export interface Box {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
 
 export interface Scene {
   picture: Picture | null;

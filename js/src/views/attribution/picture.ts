@@ -1,10 +1,10 @@
 /** The photo with its map: sizing, drawing, and reading cells by pointer and keys. */
 import { h, on, setAttribute, setText, show } from "../../core/dom";
 import type { Context, Part } from "./context";
-import { type Box, Overlay, paintScene, unsureCells } from "./paint";
+import { Overlay, paintScene, unsureCells } from "./paint";
 import type { PhotoStore } from "./photos";
 import { followKeys, followPointer } from "./reading";
-import type { Shown } from "./state";
+import { type Shown, seenBox } from "./state";
 import { cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
 /** Tallest picture, in pixels of the page: a portrait must not push the controls out of sight. */
@@ -13,16 +13,6 @@ const TALLEST = 620;
 export interface PicturePart extends Part {
   /** Whether the photo that is shown has been drawn. */
   readonly drawn: boolean;
-}
-
-/** Box of what the model sees, in pixels of a picture of this size. */
-export function seenBox(shown: Shown, width: number, height: number): Box {
-  const { image } = shown;
-  if (!image) return { x: 0, y: 0, width, height };
-  const [x0, y0, x1, y1] = image.seen;
-  const across = width / image.width;
-  const down = height / image.height;
-  return { x: x0 * across, y: y0 * down, width: (x1 - x0) * across, height: (y1 - y0) * down };
 }
 
 /** Makes the picture. */

@@ -1,8 +1,7 @@
 /** Reading cells, and wiping, on the picture. */
 import { on } from "../../core/dom";
 import type { Context } from "./context";
-import { seenBox } from "./picture";
-import type { Shown } from "./state";
+import { type Shown, seenBox } from "./state";
 
 /** A press that moves less than this, in pixels, is not a wipe. */
 const STILL = 6;

@@ -34,12 +34,17 @@ def test_an_installed_wheel_copies_its_notebooks_once(tmp_path, monkeypatch):
 
 def test_the_demo_starts_jupyterlab_on_the_first_notebook(monkeypatch):
     asked = []
-    monkeypatch.setattr(cli.subprocess, "call", lambda command: asked.append(command) or 0)
+    monkeypatch.setattr(cli, "_become", lambda command: asked.append(command) or 0)
     assert cli.main(["demo", "--no-browser", "--port", "8765", "--", "--allow-root"]) == 0
     (command,) = asked
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert command[3].endswith("01_where_does_it_look.ipynb")
-    assert {"--no-browser", "--ServerApp.port=8765", "--allow-root"} <= set(command)
+    assert command[3] == f"--ServerApp.root_dir={cli.notebooks_folder()}"
+    assert {
+        "--LabApp.default_url=/lab/tree/01_where_does_it_look.ipynb",
+        "--no-browser",
+        "--ServerApp.port=8765",
+        "--allow-root",
+    } <= set(command)
 
 
 def test_missing_packages_are_named(monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_demo(*, port: int, browser: bool, options: list[str]) -> int:
-    """Open the first notebook in JupyterLab and stay until it is closed.
+    """Open the first notebook in JupyterLab, which takes this process over.
 
     Parameters
     ----------
@@ -65,14 +66,18 @@ def run_demo(*, port: int, browser: bool, options: list[str]) -> int:
     if missing:
         print(f"whatwhere demo needs {', '.join(missing)}: pip install 'whatwhere[demo]'", file=sys.stderr)
         return 1
-    notebook = notebooks_folder() / _FIRST
-    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--ServerApp.port={port}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebooks_folder()}"]
+    command += [f"--LabApp.default_url=/lab/tree/{_FIRST}", f"--ServerApp.port={port}"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += [] if browser else ["--no-browser"]
-    try:
-        return subprocess.call([*command, *options])
-    except KeyboardInterrupt:
-        return 0
+    return _become([*command, *options])
+
+
+def _become(command: list[str]) -> int:
+    """Replace this process, so that signals reach JupyterLab; where that cannot be done, wait for it."""
+    if os.name == "posix":
+        os.execv(command[0], command)
+    return subprocess.call(command)
 
 
 def notebooks_folder() -> Path:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +42,12 @@ def device():
 
 
 _devices = itertools.count()
+
+
+def in_a_loop(coroutine):
+    """Run a coroutine in a thread of its own: the browser tests leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result(PATIENCE)
 
 
 def until(condition):
@@ -256,7 +263,7 @@ def test_await(device):
     async def main():
         return await Job(work, device=device).start()
 
-    assert asyncio.run(main()) == 3
+    assert in_a_loop(main()) == 3
 
 
 def test_cancelling_await_stops_the_job(device):
@@ -271,7 +278,7 @@ def test_cancelling_await_stops_the_job(device):
             await waiting
         work.allow(100)
 
-    asyncio.run(main())
+    in_a_loop(main())
     until(lambda: job.state == "stopped")
     assert work.steps <= 1
 

@@ -11,9 +11,10 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 PATIENCE = 90
-# ipykernel 7.3 now and then leaves a message unread until the next one comes, while any thread is busy: seen with a
-# plain thread of numpy products and no widget at all.
-NUDGE = 3
+# ipykernel 7.3 now and then reads no message any more while a thread is busy: seen with a plain thread of numpy
+# products and no widget at all. A silent kernel says nothing about the view: the test is tried on a fresh one.
+SILENCE = 20
+TRIES = {"7.3.0": 6}
 
 SETUP = """
 import time, torch, numpy as np, whatwhere as ww, ipykernel
@@ -40,6 +41,17 @@ ww.AttributionView._on_stop = timed
 print(ipykernel.__version__)
 """
 
+BLOCKED = """
+before, end = view._seq, time.monotonic() + 60
+while view._seq == before and time.monotonic() < end:
+    time.sleep(0.05)
+print(view._seq > before)
+"""
+
+
+class SilentKernelError(Exception):
+    """The kernel itself reads no messages."""
+
 
 class Kernel:
     """A running kernel that cells can be run in."""
@@ -56,12 +68,10 @@ class Kernel:
         """Run a cell and return what it printed; its error fails the test."""
         sent = self.client.execute(code)
         out = []
-        end = time.monotonic() + PATIENCE
-        nudged = time.monotonic()
+        begun, end = None, time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            if time.monotonic() - nudged > NUDGE:
-                self.client.kernel_info()
-                nudged = time.monotonic()
+            if begun is None and time.monotonic() > end - PATIENCE + SILENCE:
+                raise SilentKernelError(code)
             try:
                 message = self.client.get_iopub_msg(timeout=0.5)
             except queue.Empty:
@@ -72,10 +82,11 @@ class Kernel:
                 out.append(message["content"]["text"])
             if message["msg_type"] == "error":
                 pytest.fail("\n".join(message["content"]["traceback"]))
-            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                return "".join(out)
-        pytest.fail(f"the kernel did not answer {code!r}")
-        return ""
+            if message["msg_type"] == "status":
+                begun = True
+                if message["content"]["execution_state"] == "idle":
+                    return "".join(out)
+        raise SilentKernelError(code)
 
     def send(self, comm, content):
         message = self.client.session.msg(
@@ -88,26 +99,37 @@ class Kernel:
         end = time.monotonic() + PATIENCE
         while self.run(f"print(bool({expression}))").strip() != "True":
             assert time.monotonic() < end, f"waited in vain for {expression}"
-            time.sleep(0.1)
+            time.sleep(0.5)
 
     def close(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
 
-@pytest.fixture
-def kernel(kernelspec):
+def on_kernel(kernelspec, body):
+    """Run the body of a test on a kernel; on a fresh one where the kernel itself falls silent."""
     version, data = kernelspec
-    running = Kernel(data)
-    try:
-        assert running.run(SETUP).strip().endswith(version)
-        yield running
-    finally:
-        running.close()
+    tries = TRIES.get(version, 1)
+    for left in reversed(range(tries)):
+        running = Kernel(data)
+        try:
+            assert running.run(SETUP).strip().endswith(version)
+            body(running)
+        except SilentKernelError:
+            if not left:
+                raise
+        else:
+            return
+        finally:
+            running.close()
 
 
 @pytest.mark.kernel
-def test_stop_ends_the_job_after_at_most_one_more_chunk(kernel):
+def test_stop_ends_the_job_after_at_most_one_more_chunk(kernelspec):
+    on_kernel(kernelspec, stop_ends_the_job_after_at_most_one_more_chunk)
+
+
+def stop_ends_the_job_after_at_most_one_more_chunk(kernel):
     comm = kernel.run("print(view.model_id)").strip()
     kernel.run("view.start()")
     kernel.until("view.attribution is not None")
@@ -128,13 +150,16 @@ def test_stop_ends_the_job_after_at_most_one_more_chunk(kernel):
 
 
 @pytest.mark.kernel
-def test_the_job_streams_while_a_cell_blocks_and_continues_after_stop(kernel):
+def test_the_job_streams_while_a_cell_blocks_and_continues_after_stop(kernelspec):
+    on_kernel(kernelspec, the_job_streams_while_a_cell_blocks_and_continues_after_stop)
+
+
+def the_job_streams_while_a_cell_blocks_and_continues_after_stop(kernel):
     comm = kernel.run("print(view.model_id)").strip()
     kernel.run("view.start()")
     kernel.until("view.attribution is not None")
-    before = int(kernel.run("print(view._seq)"))
-    kernel.run("time.sleep(2)")
-    assert int(kernel.run("print(view._seq)")) > before
+    # One cell that occupies the kernel until a further frame has gone out.
+    assert kernel.run(BLOCKED).strip() == "True"
     kernel.send(comm, {"kind": "stop", "image": "image", "rid": 1, "v": 1})
     kernel.until("not view.job.active")
     reached = int(kernel.run("print(view.job.step.done)"))
@@ -145,7 +170,11 @@ def test_the_job_streams_while_a_cell_blocks_and_continues_after_stop(kernel):
 
 
 @pytest.mark.kernel
-def test_unknown_messages_are_ignored_and_hello_is_answered(kernel):
+def test_unknown_messages_are_ignored_and_hello_is_answered(kernelspec):
+    on_kernel(kernelspec, unknown_messages_are_ignored_and_hello_is_answered)
+
+
+def unknown_messages_are_ignored_and_hello_is_answered(kernel):
     comm = kernel.run("print(view.model_id)").strip()
     for content in ({"kind": "sing"}, {}, "text", None, {"kind": ["stop"]}, {"kind": "stop", "image": "no such"}):
         kernel.send(comm, content)
@@ -153,9 +182,9 @@ def test_unknown_messages_are_ignored_and_hello_is_answered(kernel):
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
-            message = kernel.client.get_iopub_msg(timeout=PATIENCE)
+            message = kernel.client.get_iopub_msg(timeout=SILENCE)
         except queue.Empty:
-            break
+            raise SilentKernelError("hello") from None
         assert message["msg_type"] != "error", message["content"]
         assert not (message["msg_type"] == "stream" and "Traceback" in message["content"]["text"]), message["content"]
         if message["msg_type"] == "comm_msg" and message["content"]["data"].get("method") == "custom":

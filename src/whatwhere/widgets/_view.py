@@ -170,7 +170,7 @@ class View(anywidget.AnyWidget):
     def _catch_up(self) -> None:
         while self._behind and self._write_lock.acquire(blocking=False):
             try:
-                with contextlib.suppress(KeyError):  # another thread was faster
+                if self._behind:  # keys are taken out under the lock only
                     self._say_now(self._behind.pop())
             finally:
                 self._write_lock.release()

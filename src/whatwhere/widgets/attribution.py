@@ -277,14 +277,15 @@ class AttributionView(View):
 
     def _publish(self, name: str, *, force: bool = False) -> None:
         """Send a photo's progress, and its map if there is a newer one and the browser has drawn the last."""
-        job = self._jobs[name]
-        force = force or not job.active
-        status = self._describe_status(name)  # read before the record, so that "done" never comes before its map
-        try:
-            self._publish_map(name, job.record, force=force)
-        finally:
-            if force or self._gate.progress():
-                self.write(_status={**self._status, name: status})
+        with self._exclusive():
+            job = self._jobs[name]
+            force = force or not job.active
+            status = self._describe_status(name)  # read before the record, so that "done" never comes before its map
+            try:
+                self._publish_map(name, job.record, force=force)
+            finally:
+                if force or self._gate.progress():
+                    self.write(_status={**self._status, name: status})
 
     def _publish_map(self, name: str, record: Attribution | None, *, force: bool) -> None:
         if record is None or (not force and record is self._drawn.get(name)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_it_is_alive_without_kernel_or_network(page, exported):
     root = page.locator(".ww")
     record = exported[1]["coffee"]
     second = record.predictions(2)[1]
-    root.get_by_role("radio", name=second.name).click()
+    root.get_by_role("radio", name=re.compile(rf"^{second.name} \d")).click()
     page.locator(f".ww[data-class='{second.id}']").wait_for()
     root.get_by_role("button", name="chelsea").or_(root.get_by_role("radio", name="chelsea")).first.click()
     page.locator(".ww[data-image='chelsea']").wait_for()
@@ -62,6 +63,7 @@ def test_the_value_under_the_keyboard_is_the_records(page, exported):
     picture = page.locator(".ww").get_by_role("application")
     picture.focus()
     page.keyboard.press("ArrowRight")
+    page.locator(".ww").get_by_text(re.compile(r"row \d, column \d", re.IGNORECASE)).first.wait_for()
     tag = page.locator(".ww").inner_text().lower()
     found = [(r, c) for r in range(8) for c in range(8) if f"row {r + 1}, column {c + 1}" in tag]
     assert len(found) == 1

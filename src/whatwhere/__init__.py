@@ -14,7 +14,7 @@ _HOMES = {
     "Attribution": "whatwhere.attribution",
     "AttributionView": "whatwhere.widgets",
     "Job": "whatwhere.jobs",
-    "Preprocess": "whatwhere.geometry",
+    "Preprocess": "whatwhere.preprocess",
     "Sobol": "whatwhere.attribution",
     "UnknownClassError": "whatwhere.classes",
     "VisionModel": "whatwhere.model",

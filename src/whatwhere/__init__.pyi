@@ -3,9 +3,9 @@ from whatwhere._version import __version__ as __version__
 from whatwhere.attribution import Attribution as Attribution
 from whatwhere.attribution import Sobol as Sobol
 from whatwhere.classes import UnknownClassError as UnknownClassError
-from whatwhere.geometry import Preprocess as Preprocess
 from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
+from whatwhere.preprocess import Preprocess as Preprocess
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.zoo import load_model as load_model
 

@@ -55,7 +55,7 @@ def draw_map(
     ValueError
         If `colormap` is not known.
     """
-    seen = _seen_mask(geometry)
+    seen = geometry.seen_mask()
     canvas = pixels * np.where(seen, 1, _UNSEEN)[..., np.newaxis]
     if values is not None:
         top = float(np.nanmax(values))
@@ -201,10 +201,3 @@ def mime_bundle(picture: Image.Image, caption: str) -> dict[str, Any]:
         ),
         "text/plain": caption,
     }
-
-
-def _seen_mask(geometry: Geometry) -> NDArray[np.bool_]:
-    height, width = geometry.photo
-    down, across = geometry.to_input(np.arange(height) + 0.5, np.arange(width) + 0.5)
-    inside: NDArray[np.bool_] = ((down >= 0) & (down < 1))[:, np.newaxis] & ((across >= 0) & (across < 1))
-    return inside

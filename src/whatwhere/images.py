@@ -1,4 +1,4 @@
-"""Reading and checking images.
+"""Reading and naming images.
 
 Pixel space is RGB float32 in [0, 1], shape (H, W, 3). This module imports no torch: tensors are recognised by what they
 can do.
@@ -6,34 +6,27 @@ can do.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-#: What stands for one image: a file, its bytes, a PIL image, a numpy array (H, W[, C]), a torch tensor ([C, ]H, W) or
-#: a Photo.
+from whatwhere.arrays import channels_last, from_tensor, is_tensor, to_pixels
+from whatwhere.files import from_pil, images_below, read_file
+
+#: What stands for one image: a file, its bytes, an open file, a PIL image, a numpy array (H, W[, C]), a torch tensor
+#: ([C, ]H, W), an item of a dataset or a Photo.
 ImageLike: TypeAlias = Any
 #: An image in pixel space: float32 (H, W, 3), values in [0, 1].
 Pixels: TypeAlias = NDArray[np.float32]
 
-_ROUNDING = 1e-6  # floats this far outside [0, 1] come from arithmetic, not from another scale
-_GREY, _RGB = 1, 3
-_DEEP = 65535
-_PLANE, _VOLUME = 2, 3  # axes of an image without and with channels
-# Scales that values outside [0, 1] look like, as (lowest, highest, what to do), the narrowest first.
-_NORMALISED = "hand a normalised batch over with model.images_from(batch), which undoes the model's own mean and std."
-_SCALES = (
-    (-0.5, 1.5, f"After a resize that overshoots, clip it to [0, 1]; if it is normalised, {_NORMALISED}"),
-    (-1.0, 1.0, f"This looks like a -1 to 1 scale: use (x + 1) / 2, or {_NORMALISED}"),
-    (0.0, 255.0, "This looks like a 0 to 255 scale: divide by 255, or pass it as uint8."),
-    (0.0, float("inf"), "This looks like a 16-bit scale: divide by 65535, or pass it as uint16."),
-)
+_IMAGE_AXES = 3  # at most; one more is a batch
+_IMAGE_KEYS = ("image", "img", "pixel_values")  # where datasets of dicts keep the image
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +50,47 @@ class Photo:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
+@dataclass(frozen=True, eq=False)
+class DatasetImage:
+    """One image of a dataset, fetched when it is read.
+
+    Parameters
+    ----------
+    dataset : object
+        Has ``dataset[index]``, which gives an image, a tuple that begins with one, or a dict with the key ``"image"``,
+        ``"img"`` or ``"pixel_values"``.
+    index : int
+        Which one.
+    """
+
+    dataset: Any
+    index: int
+
+    def load(self) -> ImageLike:
+        """Fetch the item and leave its label out.
+
+        Returns
+        -------
+        image
+            What the dataset holds, not yet in pixel space.
+
+        Raises
+        ------
+        ValueError
+            If the item is a dict without an image.
+        """
+        return unlabelled(self.dataset[self.index])
+
+
 def read_photo(image: ImageLike, *, name: str = "image") -> Photo:
     """Read one image into pixel space.
 
     Parameters
     ----------
-    image : str, Path, bytes, PIL.Image.Image, ndarray, Tensor or Photo
-        A file, its contents or its pixels. Arrays are (H, W), (H, W, 1) or (H, W, 3); tensors (H, W), (1, H, W) or
-        (3, H, W); uint8, uint16, bool, or floats in [0, 1]. EXIF rotation is applied; a transparent picture is laid on
-        white.
+    image : path, bytes, binary file, PIL.Image.Image, ndarray, Tensor, DatasetImage or Photo
+        A file, its contents or its pixels. Arrays are (H, W) or (H, W, C), tensors (H, W) or (C, H, W), with C = 1
+        (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha); uint8, uint16, bool, or floats in [0, 1]. EXIF
+        rotation is applied; a transparent picture is laid on white; of an animation the first frame is read.
     name : str, default "image"
         What error messages call it.
 
@@ -79,23 +104,21 @@ def read_photo(image: ImageLike, *, name: str = "image") -> Photo:
     TypeError
         If `image` is of another kind, or its numbers are neither unsigned integers nor floats.
     ValueError
-        If the file is missing or broken, or the array is empty, has NaN or infinite values, values outside [0, 1], or a
-        wrong number of channels. The message says which scale the values look like and what to do.
+        If the file is missing, broken or too large to be trusted, or the array is empty, has NaN or infinite values,
+        values outside [0, 1], or a wrong number of channels. The message says which scale the values look like and what
+        to do.
+
+    Notes
+    -----
+    What has more than 4096 x 4096 pixels is averaged over blocks of 2 x 2, 3 x 3, … pixels until it has fewer, so that
+    a photo takes at most 201 MB; ``Photo.size`` is then the smaller size, and maps are drawn in its pixels. 16-bit
+    greys keep their depth; of 16-bit colour files Pillow reads the upper 8 bits.
     """
     if isinstance(image, Photo):
         return image
-    if isinstance(image, str | Path | bytes | bytearray | memoryview):
-        return Photo(_read_file(image, name))
-    if isinstance(image, Image.Image):
-        return Photo(_from_pil(image, name))
-    if _is_tensor(image):
-        return Photo(_from_array(_channels_last(_to_numpy(image), name), name))
-    if isinstance(image, np.ndarray):
-        return Photo(_from_array(image, name))
-    raise TypeError(
-        f"{name}: wanted a path, bytes, a PIL image, a numpy array (H, W, 3) or a torch tensor (3, H, W), "
-        f"got {type(image).__module__}.{type(image).__qualname__}."
-    )
+    if isinstance(image, DatasetImage):
+        return read_photo(image.load(), name=name)
+    return Photo(_read_file_or_picture(image, name) if _is_file_or_picture(image) else _read_numbers(image, name))
 
 
 def name_images(images: Any) -> dict[str, ImageLike]:
@@ -103,37 +126,68 @@ def name_images(images: Any) -> dict[str, ImageLike]:
 
     Parameters
     ----------
-    images : image, mapping of str to image, sequence of images, or batch (N, H, W, 3) / Tensor (N, 3, H, W)
-        What a person hands over.
+    images : image, folder, mapping of str to image, sequence, dataset, or batch (N, H, W, 3) / Tensor (N, 3, H, W)
+        What a person hands over. A folder stands for all images in it and below it; a dataset has a length and gives
+        images, or (image, label), by number. Of the tuples of a sequence the first element is the image.
 
     Returns
     -------
     dict of str to image
-        In the given order. Mappings keep their keys, files are called after themselves, the rest
-        ``"image 1"``, ``"image 2"``, …
+        In the given order. Mappings keep their keys, files are called after themselves, those of a folder by their path
+        in it, the rest ``"image 1"``, ``"image 2"``, … Nothing is read: files are paths, items of a dataset
+        `DatasetImage`.
 
     Raises
     ------
+    TypeError
+        If it is no collection that can be read twice; see `iterate_images` for those that cannot.
     ValueError
-        If there is no image at all.
+        If there is no image at all, or two keys of a mapping are the same as text.
     """
-    if isinstance(images, Mapping):
-        named = {str(key): image for key, image in images.items()}
-    elif _is_one(images):
-        named = {_title(images, "image"): images}
-    elif isinstance(images, Sequence) or hasattr(images, "shape"):
-        named = {}
-        for k, image in enumerate(images, start=1):
-            title = _title(image, f"image {k}")
-            named[title if title not in named else f"{title} ({k})"] = image
-    else:
+    if not _is_lasting(images):
         raise TypeError(
-            f"images: wanted an image, or a dict, list or batch of images, got {type(images).__qualname__}; "
+            f"images: wanted an image, or a dict, list, folder or batch of images, got {type(images).__qualname__}; "
             "turn a generator into a list first."
         )
+    named = dict(_entitled(images))
     if not named:
         raise ValueError("images: wanted at least one image, got an empty collection.")
     return named
+
+
+def iterate_images(images: Any) -> Iterator[tuple[str, ImageLike]]:
+    """Give the images of a collection, however large, one after the other with their names.
+
+    Parameters
+    ----------
+    images : anything that `name_images` takes, or an iterable of images or batches
+        Generators, iterable datasets and DataLoaders as well. Of tuples, and of lists that begin with a batch, the
+        first element counts; of dicts the one called ``"image"``, ``"img"`` or ``"pixel_values"``; batches are taken
+        apart.
+
+    Returns
+    -------
+    iterator of (str, image)
+        Names as `name_images` gives them.
+
+    Raises
+    ------
+    TypeError
+        If it is no collection at all.
+    ValueError
+        If there is no image, or two keys of a mapping are the same as text.
+
+    Notes
+    -----
+    Nothing is fetched before it is asked for, and nothing is kept but the names, which must not be given twice: about
+    100 bytes each.
+    """
+    if not _is_lasting(images) and not isinstance(images, Iterable):
+        raise TypeError(
+            "images: wanted an image, or a dict, list, folder, batch or iterable of images, "
+            f"got {type(images).__qualname__}."
+        )
+    return _at_least_one(_entitled(images))
 
 
 def is_one_image(images: Any) -> bool:
@@ -147,126 +201,164 @@ def is_one_image(images: Any) -> bool:
     Returns
     -------
     bool
-        True for a path, bytes, a PIL image, and arrays or tensors of at most three axes.
+        True for a path that is no folder, bytes, an open file, a PIL image, and arrays or tensors of at most three
+        axes.
     """
-    return not isinstance(images, Mapping) and _is_one(images)
-
-
-def _read_file(source: str | Path | bytes | bytearray | memoryview, name: str) -> Pixels:
-    where = f"{name}: {str(source)!r}" if isinstance(source, str | Path) else f"{name}: {len(source)} bytes"
-    try:
-        with Image.open(source if isinstance(source, str | Path) else io.BytesIO(source)) as picture:
-            _load(picture)
-            return _from_pil(picture, name)
-    except FileNotFoundError:
-        raise ValueError(f"{where} does not exist (looked in {Path.cwd()}).") from None
-    except IsADirectoryError:
-        raise ValueError(f"{where} is a folder; pass its files as a list or a dict.") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{where} is not an image that Pillow can read.") from None
-    except PermissionError:
-        raise ValueError(f"{where} cannot be opened: is it a folder, or not yours to read?") from None
-    except (OSError, SyntaxError, _BrokenFileError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{where} is broken or cut off: {error}.") from error
-
-
-class _BrokenFileError(Exception):
-    """A decoder of Pillow stumbled over a file's contents."""
-
-
-def _load(picture: Image.Image) -> None:
-    try:
-        picture.load()
-    except (ValueError, IndexError, TypeError, EOFError) as error:  # decoders of rare formats raise what comes up
-        raise _BrokenFileError(error) from error
-
-
-def _from_pil(picture: Image.Image, name: str) -> Pixels:
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I") or upright.mode == "F":  # 16-bit and float greys: Pillow's own conversion clips
-        grey = np.asarray(upright)
-        if grey.dtype.kind == "i" and 0 <= grey.min() and grey.max() <= _DEEP:  # noqa: SIM300  # reads as a range
-            grey = grey.astype(np.uint16)  # Pillow opens some 16-bit files as 32-bit integers
-        return _from_array(grey, name)
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(upright.convert("RGB"), dtype=np.float32) / np.float32(255)
-
-
-def _from_array(array: NDArray[Any], name: str) -> Pixels:
-    _check_shape(array, name)
-    values = _to_unit_scale(array, name)
-    if values.ndim == _PLANE:
-        values = values[..., np.newaxis]
-    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], _RGB)))
-
-
-def _check_shape(array: NDArray[Any], name: str) -> None:
-    wanted = f"{name}: wanted (height, width), (height, width, 1) or (height, width, 3), got shape {array.shape}"
-    if array.ndim not in (_PLANE, _VOLUME):
-        raise ValueError(
-            f"{wanted}; pass a batch as a list of images or with a leading axis to a method that takes one."
-        )
-    if array.size == 0:
-        raise ValueError(f"{wanted}, which is empty.")
-    if array.ndim == _VOLUME and array.shape[2] not in (_GREY, _RGB):
-        first = array.shape[0] in (_GREY, _RGB)
-        advice = "channels come last: array.transpose(1, 2, 0)" if first else "keep three channels: array[..., :3]"
-        raise ValueError(f"{wanted}; {advice}.")
-
-
-def _to_unit_scale(array: NDArray[Any], name: str) -> NDArray[np.float32]:
-    kind = array.dtype
-    if kind == np.bool_:
-        return array.astype(np.float32)
-    if kind.kind == "u" and kind.itemsize in (1, 2):  # in either byte order
-        return array.astype(np.float32) / np.float32(np.iinfo(kind).max)
-    if kind.kind != "f":
-        raise TypeError(
-            f"{name}: wanted uint8, uint16, bool, or floats in [0, 1], got {kind}; use array.astype('uint8') "
-            "if its values go from 0 to 255."
-        )
-    bad = int(np.count_nonzero(~np.isfinite(array)))
-    if bad:
-        raise ValueError(
-            f"{name}: {bad} of {array.size} values are NaN or infinite; replace them before explaining it."
-        )
-    low, high = float(array.min()), float(array.max())
-    if low < -_ROUNDING or high > 1 + _ROUNDING:
-        raise ValueError(f"{name}: wanted floats in [0, 1], got {low:.4g} to {high:.4g}. {_guess_scale(low, high)}")
-    return array.astype(np.float32).clip(0, 1)
-
-
-def _guess_scale(low: float, high: float) -> str:
-    for lowest, highest, advice in _SCALES:
-        if lowest <= low and high <= highest:
-            return advice
-    return f"This looks normalised with a mean and a deviation: {_NORMALISED}"
-
-
-def _is_tensor(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
-
-
-def _to_numpy(tensor: Any) -> NDArray[Any]:
-    dense = tensor.detach().cpu()
-    return np.asarray(dense.float() if dense.is_floating_point() else dense)
-
-
-def _channels_last(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.ndim == _VOLUME and array.shape[0] not in (_GREY, _RGB):
-        last = array.shape[2] in (_GREY, _RGB)
-        advice = "in a tensor channels come first: tensor.permute(2, 0, 1)" if last else "wanted 1 or 3 channels"
-        raise ValueError(f"{name}: wanted a tensor (3, height, width), got shape {array.shape}; {advice}.")
-    return array.transpose(1, 2, 0) if array.ndim == _VOLUME else array
-
-
-def _is_one(images: Any) -> bool:
-    if isinstance(images, str | Path | bytes | bytearray | memoryview | Image.Image | Photo):
+    if isinstance(images, str | os.PathLike):
+        return not _is_folder(images)
+    if isinstance(images, bytes | bytearray | memoryview | Image.Image | Photo | DatasetImage):
         return True
-    return hasattr(images, "shape") and len(images.shape) <= _VOLUME
+    if _is_array(images):
+        return len(images.shape) <= _IMAGE_AXES
+    return hasattr(images, "read")
+
+
+def unlabelled(item: Any) -> Any:
+    """Take the image, or batch of images, from what a dataset or a DataLoader gives.
+
+    Parameters
+    ----------
+    item : object
+        An image or batch; a tuple, or a list that begins with a batch, of it and labels; or a dict of them.
+
+    Returns
+    -------
+    object
+        The first element, or the dict's ``"image"``, ``"img"`` or ``"pixel_values"``; anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If a tuple is empty or a dict has none of these keys.
+    """
+    if isinstance(item, Mapping):
+        for key in _IMAGE_KEYS:
+            if key in item:
+                return item[key]
+        raise ValueError(f"images: wanted one of the keys {_IMAGE_KEYS} in each item, got {sorted(map(str, item))}.")
+    if isinstance(item, tuple):
+        if not item:
+            raise ValueError("images: wanted an image, or a tuple of an image and its label, got an empty tuple.")
+        return item[0]
+    return item[0] if isinstance(item, list) and item and _is_batch(item[0]) else item
+
+
+def _is_lasting(images: Any) -> bool:
+    if is_one_image(images) or isinstance(images, str | os.PathLike | Mapping | Sequence) or _is_batch(images):
+        return True
+    return hasattr(images, "__len__") and hasattr(images, "__getitem__")
+
+
+def _entitled(images: Any) -> Iterator[tuple[str, ImageLike]]:
+    if is_one_image(images):
+        yield _title(images, "image"), images
+    elif isinstance(images, str | os.PathLike):
+        yield from images_below(images).items()
+    elif isinstance(images, Mapping):
+        yield from _keyed(images)
+    else:
+        yield from _numbered(images)
+
+
+def _keyed(images: Mapping[Any, ImageLike]) -> Iterator[tuple[str, ImageLike]]:
+    met = set()
+    for key, image in images.items():
+        if str(key) in met:
+            raise ValueError(f"images: wanted keys that differ as text, got {str(key)!r} twice.")
+        met.add(str(key))
+        yield str(key), image
+
+
+def _numbered(images: Any) -> Iterator[tuple[str, ImageLike]]:
+    met: set[str] = set()
+    for k, image in enumerate(_flat(images), start=1):
+        plain = title = _title(image, f"image {k}")
+        again = k
+        while title in met:
+            title = f"{plain} ({again})"
+            again += 1
+        met.add(title)
+        yield title, image
+
+
+def _flat(images: Any) -> Iterator[ImageLike]:
+    if isinstance(images, Sequence) or _is_batch(images):
+        yield from (item[0] if isinstance(item, tuple) and item else item for item in images)
+    elif hasattr(images, "__len__") and hasattr(images, "__getitem__"):
+        yield from (DatasetImage(images, index) for index in range(len(images)))
+    else:
+        for item in images:
+            found = unlabelled(item)
+            yield from found if _is_batch(found) else (found,)
+
+
+def _at_least_one(named: Iterator[tuple[str, ImageLike]]) -> Iterator[tuple[str, ImageLike]]:
+    met = False
+    for pair in named:
+        met = True
+        yield pair
+    if not met:
+        raise ValueError("images: wanted at least one image, got an empty collection.")
+
+
+def _is_array(images: Any) -> bool:
+    return hasattr(images, "shape") and hasattr(images, "dtype")  # tables have a shape as well
+
+
+def _is_batch(images: Any) -> bool:
+    return _is_array(images) and len(images.shape) > _IMAGE_AXES
+
+
+def _is_folder(path: str | os.PathLike[str]) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises where a name is too long
 
 
 def _title(image: ImageLike, otherwise: str) -> str:
-    return Path(image).stem or otherwise if isinstance(image, str | Path) else otherwise
+    place = getattr(image, "name", None) if hasattr(image, "read") else image
+    return Path(place).stem or otherwise if isinstance(place, str | os.PathLike) else otherwise
+
+
+def _contents(file: Any, name: str) -> bytes:
+    """Read a file from its beginning, and leave it where it was."""
+    try:
+        if hasattr(file, "seekable") and file.seekable():
+            position = file.tell()
+            file.seek(0)
+            contents = file.read()
+            file.seek(position)
+        else:
+            contents = file.read()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name}: wanted an open file, got one that cannot be read: {error}.") from error
+    if not isinstance(contents, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"{name}: wanted a file opened in binary mode ('rb'), got {type(contents).__qualname__} from it."
+        )
+    return bytes(contents)
+
+
+def _is_file_or_picture(image: ImageLike) -> bool:
+    if isinstance(image, memoryview):
+        return image.ndim == 1  # with more axes it is an array
+    return isinstance(image, str | os.PathLike | bytes | bytearray | Image.Image) or (
+        hasattr(image, "read") and not _is_array(image)
+    )
+
+
+def _read_file_or_picture(image: ImageLike, name: str) -> Pixels:
+    if isinstance(image, Image.Image):
+        return from_pil(image, name)
+    if isinstance(image, memoryview):
+        return read_file(bytes(image), name)
+    return read_file(_contents(image, name) if hasattr(image, "read") else image, name)
+
+
+def _read_numbers(image: ImageLike, name: str) -> Pixels:
+    if is_tensor(image):
+        return to_pixels(channels_last(from_tensor(image, name), name), name)
+    if isinstance(image, np.ndarray | memoryview):
+        return to_pixels(np.asanyarray(image), name)
+    raise TypeError(
+        f"{name}: wanted a path, bytes, a binary file, a PIL image, a numpy array (H, W, 3) or a torch tensor "
+        f"(3, H, W), got {type(image).__module__}.{type(image).__qualname__}."
+    )

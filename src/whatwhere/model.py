@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from whatwhere.geometry import Preprocess
     from whatwhere.images import ImageLike, Pixels
+    from whatwhere.preprocess import Preprocess
 
 # Measured for EfficientNet-Lite0 on two cores: 7.7 ms an image in fours, 14.6 alone, 37 in batches of 32.
 _CPU_BATCH = 4
@@ -88,8 +88,9 @@ class VisionModel:
         self.batch_size = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
 
     def __repr__(self) -> str:
-        height, width = self.preprocess.crop
-        return f"<VisionModel {self.name}: {height} x {width} pixels, {len(self.class_names)} classes, {self.device}>"
+        size = self.preprocess.input_size
+        shown = f"{size[0]} x {size[1]}" if size else "any number of"
+        return f"<VisionModel {self.name}: {shown} pixels, {len(self.class_names)} classes, {self.device}>"
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:

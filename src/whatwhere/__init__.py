@@ -13,26 +13,41 @@ from whatwhere._version import __version__
 _HOMES = {
     "Attribution": "whatwhere.attribution",
     "AttributionView": "whatwhere.widgets",
+    "Baseline": "whatwhere.engine.baseline",
     "Job": "whatwhere.jobs",
+    "PairMap": "whatwhere.attribution",
+    "Plan": "whatwhere.plans",
     "Preprocess": "whatwhere.preprocess",
+    "RankStability": "whatwhere.engine.stopping",
     "Sobol": "whatwhere.attribution",
+    "SobolPairs": "whatwhere.attribution",
     "UnknownClassError": "whatwhere.classes",
     "VisionModel": "whatwhere.model",
+    "Width": "whatwhere.engine.stopping",
     "load_model": "whatwhere.zoo",
+    "tune": "whatwhere.engine.tuning",
 }
-_MODULES = ("examples",)
+_MODULES = ("examples", "limits")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Attribution",
     "AttributionView",
+    "Baseline",
     "Job",
+    "PairMap",
+    "Plan",
     "Preprocess",
+    "RankStability",
     "Sobol",
+    "SobolPairs",
     "UnknownClassError",
     "VisionModel",
+    "Width",
     "__version__",
     "examples",
+    "limits",
     "load_model",
+    "tune",
 ]
 
 if not TYPE_CHECKING:

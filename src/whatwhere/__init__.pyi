@@ -1,10 +1,18 @@
 from whatwhere import examples as examples
+from whatwhere import limits as limits
 from whatwhere._version import __version__ as __version__
 from whatwhere.attribution import Attribution as Attribution
+from whatwhere.attribution import PairMap as PairMap
 from whatwhere.attribution import Sobol as Sobol
+from whatwhere.attribution import SobolPairs as SobolPairs
 from whatwhere.classes import UnknownClassError as UnknownClassError
+from whatwhere.engine.baseline import Baseline as Baseline
+from whatwhere.engine.stopping import RankStability as RankStability
+from whatwhere.engine.stopping import Width as Width
+from whatwhere.engine.tuning import tune as tune
 from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
+from whatwhere.plans import Plan as Plan
 from whatwhere.preprocess import Preprocess as Preprocess
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.zoo import load_model as load_model
@@ -12,12 +20,20 @@ from whatwhere.zoo import load_model as load_model
 __all__ = [
     "Attribution",
     "AttributionView",
+    "Baseline",
     "Job",
+    "PairMap",
+    "Plan",
     "Preprocess",
+    "RankStability",
     "Sobol",
+    "SobolPairs",
     "UnknownClassError",
     "VisionModel",
+    "Width",
     "__version__",
     "examples",
+    "limits",
     "load_model",
+    "tune",
 ]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
+from whatwhere.batches import is_batch, photos_from, photos_from_batch
 from whatwhere.classes import ClassNames
-from whatwhere.images import Photo, read_photo
+from whatwhere.images import read_photo
+from whatwhere.outputs import probabilities, read_output
+from whatwhere.plan_memory import recall, remember
+from whatwhere.plans import Plan, Runner, default_plan
+from whatwhere.preprocess import Preprocess
+from whatwhere.replica import AliasReplica
 from whatwhere.workers import device_lock
 
 if TYPE_CHECKING:
@@ -19,90 +27,240 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from whatwhere.images import ImageLike, Pixels
-    from whatwhere.preprocess import Preprocess
+    from whatwhere.cut import Cut
+    from whatwhere.images import ImageLike, Photo, Pixels
+    from whatwhere.layers import LayerInfo
+    from whatwhere.outputs import OutputLike
+    from whatwhere.preprocess import Interpolation
 
-# Measured for EfficientNet-Lite0 on two cores: 7.7 ms an image in fours, 14.6 alone, 37 in batches of 32.
-_CPU_BATCH = 4
-_GPU_BATCH = 64
-_CHANNELS, _IMAGE_AXES = 3, 3
-_ROUNDING = 1e-3  # a normalised batch went through float32, or bfloat16, arithmetic
-
-
-def _one_name(device: torch.device) -> torch.device:
-    """Give a device one name, since workers and locks go by it: ``cpu``, ``cuda:0``."""
-    if device.type == "cpu":
-        return torch.device("cpu")
-    return torch.device("cuda", torch.cuda.current_device()) if str(device) == "cuda" else device
+_ANY_SIZE = 224  # a network that takes any size is looked at with this one
 
 
 class VisionModel:
     """A network, its preprocessing, its class names and where it computes.
 
+    It computes on an alias of the network: the same storage, but its own eval mode and hooks, and no gradients. The
+    network itself stays as it was, and may be trained on between two cells.
+
     Parameters
     ----------
     net : torch.nn.Module
-        Takes normalised images (N, 3, h, w) float32, returns logits (N, classes). It is put into eval mode, moved to
-        `device` in channels-last layout, and its parameters stop asking for gradients.
-    preprocess : Preprocess
-        How pixels become its input.
-    class_names : sequence of str
-        One name a logit.
-    name : str
-        What people call it.
+        Takes normalised images (N, C, h, w). May be compiled, wrapped in DataParallel, scripted, or in train mode.
+    preprocess : object, optional
+        How pixels become its input: torchvision's ``weights.transforms()`` or the weights themselves, a timm data
+        config, a Hugging Face image processor, a ``Compose`` of resize, crop and normalise, or a `Preprocess`.
+    input_size : int or (int, int), optional
+        Height and width of its input, in place of `preprocess`.
+    resize : int or (int, int), optional
+        Short side in pixels before cropping, or height and width.
+    crop : {"center", None}, default "center"
+        Whether the centre is cut out.
+    interpolation : str, default "bicubic"
+        How pixels are resized.
+    mean, std : sequence of float, optional
+        Subtracted from, and divided into, RGB values in [0, 1].
+    class_names : sequence of str, optional
+        One name a logit; by default the names that come with torchvision's weights, or "class 0", "class 1", …
+    output : str, int or callable, optional
+        Where the logits are in what the network returns: a key or attribute, a position, or a function to a tensor
+        (N, classes), for detection, segmentation or embeddings. ``logits`` is found by itself.
+    device : str or torch.device, optional
+        Where to compute. By default where the network is; elsewhere it is copied to, and copied again when it changes.
+    name : str, optional
+        What people call it; by default the class of the network.
     source : str, default ""
         The Python expression that makes this model, for "copy code".
-    device : str or torch.device, optional
-        By default a CUDA GPU if there is one, otherwise the CPU.
 
     Attributes
     ----------
-    net : torch.nn.Module
-        The network.
     preprocess : Preprocess
         The preprocessing.
     class_names : ClassNames
         Names by id, and ids by name.
     device : torch.device
         Where it computes.
-    batch_size : int
-        Images per forward pass in every engine loop; assign to change it.
+    output : str, int, callable or None
+        Where the logits are.
+    name, source : str
+        As above.
+
+    Raises
+    ------
+    TypeError
+        If `net` is no module, or its output holds no tensor where it should.
+    ValueError
+        If the preprocessing is not told, the output has another shape than (N, classes), or names and logits differ in
+        number. The network is run once, on noise, to find out.
+
+    Examples
+    --------
+    >>> import torchvision, whatwhere as ww
+    >>> net = torchvision.models.resnet18(weights=None)
+    >>> weights = torchvision.models.ResNet18_Weights.DEFAULT
+    >>> ww.VisionModel(net, preprocess=weights.transforms(), class_names=weights.meta["categories"])
+    <VisionModel ResNet: 224 x 224 pixels, 1000 classes, cpu>
     """
 
     def __init__(
         self,
         net: nn.Module,
         *,
-        preprocess: Preprocess,
-        class_names: Sequence[str],
-        name: str,
-        source: str = "",
+        preprocess: Any = None,
+        input_size: int | tuple[int, int] | None = None,
+        resize: int | tuple[int, int] | None = None,
+        crop: Literal["center"] | None = "center",
+        interpolation: Interpolation = "bicubic",
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        class_names: Sequence[str] | None = None,
+        output: OutputLike = None,
         device: str | torch.device | None = None,
+        name: str | None = None,
+        source: str = "",
     ) -> None:
-        self.device = _one_name(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
-        self.net = net.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.preprocess = preprocess
-        self.class_names = ClassNames(class_names)
-        self.name = name
+        if not isinstance(net, torch.nn.Module):
+            raise TypeError(f"net: wanted a torch.nn.Module, got {type(net).__module__}.{type(net).__qualname__}.")
+        self._given = net
+        self._source = AliasReplica(net)
+        here = _one_name(_device_of(self._source.net))
+        self.device = here if device is None else _one_name(torch.device(device))
+        self._alias = self._source if self.device == here else self._copied()
+        self.preprocess = Preprocess.read(
+            preprocess, input_size=input_size, resize=resize, crop=crop, interpolation=interpolation, mean=mean, std=std
+        )
+        self.output = output
+        self.name = name or type(self._alias.net).__name__
         self.source = source
-        self.batch_size = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
+        self._runner: tuple[tuple[str, int, Plan], Runner] | None = None
+        self._probe: Tensor | None = None
+        self._found = ""  # the last fingerprint
+        count = self._count_classes()
+        self.class_names = _name_classes(class_names, preprocess, count)
+        self._plan = recall(self._machine_key()) or default_plan(self._alias.net, self.device)
+        self._tuned = recall(self._machine_key()) is not None
 
     def __repr__(self) -> str:
         size = self.preprocess.input_size
         shown = f"{size[0]} x {size[1]}" if size else "any number of"
         return f"<VisionModel {self.name}: {shown} pixels, {len(self.class_names)} classes, {self.device}>"
 
+    @property
+    def net(self) -> nn.Module:
+        """The alias that computes: in eval mode, without gradients, on the network's own storage."""
+        return self._alias.net
+
+    @property
+    def source_net(self) -> nn.Module:
+        """The network that was handed over, whose storage `net` shares."""
+        return self._given
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input; where photos keep their size, 224 x 224."""
+        return self.preprocess.input_size or (_ANY_SIZE, _ANY_SIZE)
+
+    @property
+    def plan(self) -> Plan:
+        """How the engine runs the network: layout, precision and batch size. Assign one to have it kept to."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan, self._tuned = plan, True
+
+    @property
+    def batch_size(self) -> int:
+        """Images per forward pass in every engine loop; assign to change it."""
+        return self._plan.batch_size
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self.plan = replace(self._plan, batch_size=size)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the plan was measured, or set by hand; if not, the next long run measures one."""
+        return self._tuned
+
+    def adopt(self, plan: Plan, *, final: bool = False) -> None:
+        """Take over a measured plan.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan.
+        final : bool, default False
+            Whether measuring is over: it is then remembered for this kind of network on this machine.
+        """
+        self._plan = plan
+        if final:
+            self._tuned = True
+            remember(self._machine_key(), plan)
+
+    def shrink_batch(self, size: int) -> None:
+        """Take a smaller batch from now on, since a larger one did not fit.
+
+        Parameters
+        ----------
+        size : int
+            Images per forward pass.
+        """
+        self._plan = replace(self._plan, batch_size=min(size, self._plan.batch_size))
+        if self._tuned:
+            remember(self._machine_key(), self._plan)
+
     @contextlib.contextmanager
-    def computing(self) -> Iterator[None]:
-        """Hold the device's lock, without autograd, for one chunk of work.
+    def computing(self, *, gradients: bool = False, refresh: bool = True) -> Iterator[None]:
+        """Hold the device's lock for one chunk of work on the alias, without autograd unless asked for.
+
+        Parameters
+        ----------
+        gradients : bool, default False
+            Whether autograd records, for gradients of the input.
+        refresh : bool, default True
+            Whether to follow what happened to the network since: a replaced layer or tensor. A loop does so once, at
+            its beginning; training steps are seen without.
 
         Yields
         ------
         None
             Nothing; leaving the block restores what was.
         """
-        with device_lock(str(self.device)), torch.inference_mode():
+        mode = torch.enable_grad() if gradients else torch.inference_mode()
+        plain = torch.autocast(self.device.type, enabled=False)  # the caller may be inside one
+        here = torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
+        with device_lock(str(self.device)), mode, plain, here, self._alias.using(refresh=refresh):
             yield
+
+    def runner(self) -> Runner:
+        """Return the network made ready by the plan; made anew when weights or plan have changed.
+
+        Returns
+        -------
+        Runner
+            Call it with normalised images inside `computing`. Folded weights are those of the last `fingerprint`, which
+            whoever begins a computation takes.
+        """
+        state = self._found or self.fingerprint(), self._alias.generation
+        if self._runner is None or self._runner[0] != (*state, self._plan):
+            self._runner = None  # give a copy's memory back before the next is made
+            runner = Runner(self.net, self._plan, self.example(), self.output)
+            self._plan = runner.plan
+            self._runner = ((*state, runner.plan), runner)
+        return self._runner[1]
+
+    def example(self) -> Tensor:
+        """Return a normalised image of noise, of the network's input size.
+
+        Returns
+        -------
+        Tensor of shape (1, C, h, w)
+            On the model's device.
+        """
+        if self._probe is None:
+            noise = np.random.default_rng(0).random((*self.input_size, 3), dtype=np.float32)
+            self._probe = self.to_input(noise)
+        return self._probe
 
     def to_input(self, pixels: Pixels) -> Tensor:
         """Normalise a cropped image and lay it out for the network.
@@ -114,19 +272,19 @@ class VisionModel:
 
         Returns
         -------
-        Tensor of shape (1, 3, h, w), float32
-            On the model's device, channels last.
+        Tensor of shape (1, C, h, w)
+            On the model's device, in the network's own precision, channels last.
         """
         planes = np.moveaxis(self.preprocess.normalise(pixels), -1, 0)[np.newaxis]
-        tensor = torch.from_numpy(np.ascontiguousarray(planes)).to(self.device)
+        tensor = torch.from_numpy(np.ascontiguousarray(planes)).to(self.device, _precision_of(self.net))
         return tensor.contiguous(memory_format=torch.channels_last)
 
     def logits(self, batch: Tensor) -> Tensor:
-        """Run the network.
+        """Run the network as it is, whatever the plan.
 
         Parameters
         ----------
-        batch : Tensor of shape (N, 3, h, w)
+        batch : Tensor of shape (N, C, h, w)
             Normalised images on the model's device.
 
         Returns
@@ -139,11 +297,11 @@ class VisionModel:
         ValueError
             If the network's output is not (N, classes).
         """
-        out = self.net(batch)
-        wanted = (len(batch), len(self.class_names))
-        if not isinstance(out, torch.Tensor) or tuple(out.shape) != wanted:
-            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-            raise ValueError(f"net: wanted an output of shape {wanted}, one logit a class name, got {got}.")
+        out = read_output(self.net(batch), self.output, len(batch))
+        if out.shape[1] != len(self.class_names):
+            raise ValueError(
+                f"net: wanted {len(self.class_names)} logits an image, one a class name, got {out.shape[1]}."
+            )
         return out
 
     def predict(self, image: ImageLike) -> NDArray[np.float32]:
@@ -157,50 +315,72 @@ class VisionModel:
         Returns
         -------
         ndarray of shape (classes,), float32
-            The softmax of the logits.
+            The softmax of the logits; the sigmoid where there is one logit.
         """
         pixels = self.preprocess.pixels(read_photo(image))
+        self.fingerprint()  # a copy on another device follows the network
         with self.computing():
-            return self.logits(self.to_input(pixels)).softmax(1)[0].float().cpu().numpy()
+            return probabilities(self.logits(self.to_input(pixels)))[0].cpu().numpy()
 
-    def images_from(self, batch: Any) -> list[Photo]:
-        """Turn an already normalised batch back into pixel-space images.
+    def images_from(self, batch: Any) -> list[Photo] | Iterator[Photo]:
+        """Turn already normalised batches back into pixel-space images.
 
         Parameters
         ----------
-        batch : Tensor or ndarray of shape (N, 3, H, W) or (3, H, W)
-            Images after this model's own normalisation, as a DataLoader gives them.
+        batch : Tensor or ndarray of shape (N, C, H, W) or (C, H, W), or DataLoader
+            Images after this model's own normalisation; of a DataLoader, or any iterable of batches, labels are
+            dropped.
 
         Returns
         -------
-        list of Photo
-            Images in pixel space. Those of exactly the network's input size are shown to it as they are, without
-            another resize and crop.
+        list of Photo, or iterator of Photo
+            Images in pixel space; of a DataLoader one at a time, so that memory stays flat. Those of exactly the
+            network's input size are shown to it as they are, without another resize and crop.
 
         Raises
         ------
         ValueError
             If the shape is another, or undoing mean and deviation leaves [0, 1].
         """
-        numbers = np.asarray(batch.detach().cpu().float() if isinstance(batch, torch.Tensor) else batch, np.float32)
-        if numbers.ndim == _IMAGE_AXES:
-            numbers = numbers[np.newaxis]
-        if numbers.ndim != _IMAGE_AXES + 1 or numbers.shape[1] != _CHANNELS:
-            raise ValueError(f"batch: wanted shape (N, 3, H, W) or (3, H, W), got {np.shape(batch)}.")
-        if numbers.size == 0 or not np.isfinite(numbers).all():
-            bad = int(np.count_nonzero(~np.isfinite(numbers)))
-            raise ValueError(
-                f"batch: wanted finite numbers, got {bad} of {numbers.size} NaN or infinite in shape {numbers.shape}."
-            )
-        pixels = self.preprocess.denormalise(np.moveaxis(numbers, 1, -1))
-        low, high = float(pixels.min()), float(pixels.max())
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-            raise ValueError(
-                f"batch: undoing mean {self.preprocess.mean} and deviation {self.preprocess.std} gives values from "
-                f"{low:.3g} to {high:.3g}, wanted [0, 1]; was it normalised with other numbers, or not at all?"
-            )
-        prepared = pixels.shape[1:3] == self.preprocess.crop
-        return [Photo(np.ascontiguousarray(image.clip(0, 1)), prepared=prepared) for image in pixels]
+        if is_batch(batch):
+            return photos_from_batch(batch, self.preprocess)
+        return photos_from(batch, self.preprocess)
+
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """List the layers in the order in which they run.
+
+        Returns
+        -------
+        tuple of LayerInfo
+            Name, kind, shape, sign and token grid of each, and whether what follows is affine.
+        """
+        from whatwhere.layers import list_layers
+
+        with self.computing():
+            return list_layers(self.net, self.example())
+
+    def cut(self, layer: str) -> Cut:
+        """Cut the network in two at a layer: encode an image to features, decode features to the output.
+
+        Parameters
+        ----------
+        layer : str
+            Name of a layer, as `layers` lists them.
+
+        Returns
+        -------
+        Cut
+            With ``decode(encode(x)) == net(x)``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer (the nearest names are listed), or something bypasses it.
+        """
+        from whatwhere.cut import Cut
+
+        with self.computing():
+            return Cut(self.net, layer, self.example())
 
     def fingerprint(self) -> str:
         """Hash of the network's parameters and buffers: fine-tuning changes it.
@@ -209,13 +389,52 @@ class VisionModel:
         -------
         str
             Sixteen hexadecimal digits.
-
-        Notes
-        -----
-        Reads every weight once: about 20 ms for five million parameters on a CPU.
         """
+        found = self._found = self._source.fingerprint()
+        if self._alias is not self._source and found != self._copy_of:
+            self._alias = self._copied()
+        return found
+
+    def _copied(self) -> AliasReplica:
+        """Copy the network to another device; `fingerprint` does it again when the network has changed."""
+        self._copy_of = self._source.fingerprint()
+        return AliasReplica(copy.deepcopy(self._source.net).to(self.device))
+
+    def _count_classes(self) -> int:
+        with self.computing():
+            return read_output(self.net(self.example()), self.output, 1).shape[1]
+
+    def _machine_key(self) -> str:
+        """Identify the kind of network, its input, the device and the library: what a measured speed depends on."""
         digest = hashlib.blake2b(type(self.net).__qualname__.encode(), digest_size=8)
         for key, value in self.net.state_dict().items():
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+            digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
+        chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.get_num_threads()
+        height, width = self.input_size
+        return f"{digest.hexdigest()} {height}x{width} {self.device.type} {chip} torch {torch.__version__}"
+
+
+def _device_of(net: nn.Module) -> torch.device:
+    for tensor in (*net.parameters(), *net.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def _precision_of(net: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _one_name(device: torch.device) -> torch.device:
+    """Give a device one name, since workers and locks go by it: ``cpu``, ``cuda:0``."""
+    if device.type == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if str(device) == "cuda" else device
+
+
+def _name_classes(names: Sequence[str] | None, preprocess: Any, count: int) -> ClassNames:
+    if names is None:
+        told = getattr(preprocess, "meta", {}).get("categories", ())  # torchvision's Weights
+        names = told if len(told) == count else [f"class {k}" for k in range(count)]
+    if len(names) != count:
+        raise ValueError(f"class_names: wanted {count} names, one a logit of the network, got {len(names)}.")
+    return ClassNames(names)

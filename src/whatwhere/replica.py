@@ -146,17 +146,23 @@ class AliasReplica:
             return self._follow_plain_attributes() or bool(moved)
 
     @contextlib.contextmanager
-    def using(self) -> Iterator[nn.Module]:
+    def using(self, *, refresh: bool = True) -> Iterator[nn.Module]:
         """Compute with the network, in one thread at a time.
+
+        Parameters
+        ----------
+        refresh : bool, default True
+            Whether to follow the user's network first.
 
         Yields
         ------
         torch.nn.Module
-            `net`, refreshed and in eval mode. Where it is the user's own network, its modes, hooks and gradient flags
+            `net`, in eval mode. Where it is the user's own network, its modes, hooks and gradient flags
             are set aside inside the block and put back after it, also after an exception.
         """
         with self._lock:
-            self.refresh()
+            if refresh:
+                self.refresh()
             with contextlib.nullcontext() if self.shared else borrowed(self.net):
                 yield self.net
 

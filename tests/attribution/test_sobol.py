@@ -5,7 +5,6 @@ import pytest
 import torch
 
 import whatwhere as ww
-from whatwhere.engine.forward import MaskedForward
 
 
 def patch(rows, columns):
@@ -119,9 +118,7 @@ def test_the_preview_comes_first_and_costs_few_forwards(toy, white):
     assert [r.rows for r in records if not r.preview] == [4, 5, 6, 7, 8]
     last = records[-1]
     assert last.n_forwards == 8 * 65
-    assert last.provenance.n_extra == 1 + 4 * 16 + 3, (
-        "the photo, the blocks, and three to fill the photo's batch of four"
-    )
+    assert last.provenance.n_extra == 2 + 4 * 17, "the photo twice, and the preview"
     assert model.net.images == last.n_forwards + last.provenance.n_extra
     assert np.argmax(previews[-1].values(0)) == 0
 
@@ -158,17 +155,12 @@ def test_a_grid_that_does_not_divide_the_image(toy, white):
     assert (a.values() > 0).all()
 
 
-def test_masks_fade_to_the_mean_colour(toy):
-    model = toy(lambda x: x.mean((2, 3))[:, :2])
-    forward = MaskedForward(model, np.full((64, 64, 3), 0.8, np.float32), (1, 2))
-    assert forward(np.array([[1, 1], [0, 0], [0.5, 0.5], [1, 0]], np.float32))[:, 0] == pytest.approx(
-        [0.8, 0, 0.4, 0.4]
-    )
-
-
 def test_nan_logits_are_refused(toy, white):
-    with pytest.raises(FloatingPointError, match=r"toy: NaN or infinite logits"):
+    with pytest.raises(FloatingPointError, match=r"toy: 2 of 2 logits of the unmasked image are NaN or infinite"):
         ww.Sobol(grid=2, rows=2).run(toy(lambda x: torch.full((len(x), 2), float("nan"))), white)
+    dark = toy(lambda x: x.mean((1, 2, 3))[:, None].where(x[:, :1, 0, 0] > 0.5, torch.nan))
+    with pytest.raises(FloatingPointError, match=r"toy: NaN or infinite logits for \d+ of \d+ .* first in row \d+ \("):
+        ww.Sobol(grid=2, rows=8).run(dark, white)
 
 
 def test_one_image_gives_a_record_and_several_the_same_container(toy, white):

@@ -13,7 +13,7 @@ import whatwhere as ww
 
 @pytest.fixture
 def view(toy):
-    model = toy(lambda x: x.mean((2, 3)), classes=3)
+    model = toy(lambda x: x.mean((2, 3)))
     shown = ww.AttributionView(
         model, {"</script><b>": np.random.default_rng(0).random((64, 64, 3))}, method=ww.Sobol(grid=2, rows=4)
     )
@@ -54,7 +54,7 @@ def test_the_buffers_are_the_maps(view, tmp_path):
 
 
 def test_the_class_that_is_shown_is_in_the_page(toy, tmp_path):
-    model = toy(lambda x: torch.stack([x[:, 0].mean((1, 2)) * k for k in range(14)], 1), classes=14)
+    model = toy(lambda x: torch.stack([x[:, 0].mean((1, 2)) * k for k in range(14)], 1))
     view = ww.AttributionView(model, np.random.default_rng(0).random((2, 64, 64, 3)), method=ww.Sobol(grid=2, rows=4))
     view.start().wait(30)
     view.selected_image = "image 2"

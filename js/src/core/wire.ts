@@ -12,7 +12,7 @@ export const TO_VIEW = new Set<string>(wire.to_view);
 
 export type ColormapName = "magma" | "viridis" | "cividis";
 export type State = "empty" | "computing" | "partial" | "done" | "failed";
-export type Stage = "queued" | "preview" | "rows";
+export type Stage = "queued" | "preview" | "tuning" | "rows";
 
 export interface ImageInfo {
   name: string;

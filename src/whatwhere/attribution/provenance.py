@@ -16,7 +16,7 @@ class Prediction:
     name : str
         The class's name, with its id where names repeat.
     probability : float
-        Softmax of the logits, in [0, 1].
+        Softmax of the logits, or their sigmoid where there is one, in [0, 1].
     """
 
     id: int
@@ -38,24 +38,34 @@ class Provenance:
         Python expression that makes the model, or an empty string.
     device : str
         Where it was computed.
-    score : str
-        What is explained: ``"logit"``.
-    baseline : str
-        What masked cells fade to: ``"mean"``, the model's mean colour.
+    plan : str
+        How the network was run: precision, layout, batch size, and whether pixels or tokens were blended.
     version : str
         Version of whatwhere.
     seconds : float
         Seconds of computing.
+    net_seconds : float
+        Of these, seconds inside the network.
     n_extra : int
-        Forwards outside the design: the unmasked image, the preview and padding.
+        Forwards outside the design: the unmasked image, the preview, tuning and padding.
+    noise : float, default 0
+        What reduced precision may add to an index, as measured; 0 in float32.
+    wobble : float, default 0
+        Largest difference between two runs of the network on the same image, in logits: above 0 the network is not
+        deterministic, and part of every index is noise.
+    changed : bool, default False
+        Whether the weights changed while it was computed.
     """
 
     model: str
     fingerprint: str
     source: str
     device: str
-    score: str
-    baseline: str
+    plan: str
     version: str
     seconds: float
+    net_seconds: float
     n_extra: int
+    noise: float = 0.0
+    wobble: float = 0.0
+    changed: bool = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from whatwhere.attribution.provenance import Prediction
-from whatwhere.engine.sensitivity import half_agreement, is_flat, total_order, total_order_error
+from whatwhere.engine import confidence, effects, pairs, sensitivity
+from whatwhere.engine.masks import block_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,25 +18,35 @@ if TYPE_CHECKING:
     from whatwhere.attribution.provenance import Provenance
     from whatwhere.attribution.sobol import Sobol
     from whatwhere.classes import ClassNames
+    from whatwhere.engine.logits import Logits
+    from whatwhere.engine.scores import ScoreKind
     from whatwhere.geometry import Geometry
     from whatwhere.images import Photo
 
-Kind = Literal["total"]
-Interpolation = Literal["bilinear", "nearest"]
+Kind: TypeAlias = Literal["total", "first", "slope"]
+Bound: TypeAlias = Literal["lower", "upper"]
+Interpolation: TypeAlias = Literal["bilinear", "nearest"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution:
-    """Where a network looks on one image, for any class: the logits of a masking design.
+    """Where a network looks on one image, for any class and score: the logits of a masking design.
 
     Parameters
     ----------
-    logits : ndarray of shape (rows, groups + 1, classes), float32
-        Column 0 of a row is the image under a random mask, column 1 + i the same with group i's mask redrawn.
+    store : Logits
+        The logits of the design. Column 0 of a row is the image under a random mask, column 1 + i the same with group
+        i's mask redrawn; with first-order indices, the last column is the image under the redrawn mask itself.
+    rows : int
+        Rows of the design that are in.
     reference : ndarray of shape (classes,), float32
         Logits of the unmasked image.
     grid : (int, int)
-        Groups down and across.
+        Cells down and across.
+    groups : ndarray of shape (cells,), int64
+        Group that each cell was redrawn with: itself, or, where cells were pruned, its block.
+    n_forwards : int
+        Forward passes of the design; others are counted in ``provenance.n_extra``.
     method : Sobol
         The method with its options.
     provenance : Provenance
@@ -49,16 +60,19 @@ class Attribution:
     preview : bool, default False
         Whether it is a coarse preview: a block's index is, in expectation, never below its cells'.
     complete : bool, default True
-        Whether all rows that the method asks for are in.
+        Whether the design is finished: all rows, or as many as the stop rule asked for.
 
     Notes
     -----
-    Values are raw: never clipped, never normalised. Reading off another class costs no forward pass.
+    Values are raw: never clipped, never normalised. Reading off another class or score costs no forward pass.
     """
 
-    logits: NDArray[np.float32]
+    store: Logits
+    rows: int
     reference: NDArray[np.float32]
     grid: tuple[int, int]
+    groups: NDArray[np.int64]
+    n_forwards: int
     method: Sobol
     provenance: Provenance
     class_names: ClassNames
@@ -68,14 +82,27 @@ class Attribution:
     complete: bool = True
 
     @property
-    def rows(self) -> int:
-        """Rows of the design that are in."""
-        return self.logits.shape[0]
+    def logits(self) -> NDArray[np.float32]:
+        """Logits of the design, (rows, columns, classes), read-only; `DroppedClassError` if they were dropped."""
+        view = self.store.array()[: self.rows]
+        view.flags.writeable = False
+        return view
 
     @property
-    def n_forwards(self) -> int:
-        """Forward passes of the design, ``rows * (groups + 1)``; others are counted in ``provenance.n_extra``."""
-        return self.logits.shape[0] * self.logits.shape[1]
+    def n_groups(self) -> int:
+        """Number of groups that were redrawn: the cells, where none was pruned."""
+        return int(self.groups.max()) + 1
+
+    @property
+    def pruned(self) -> NDArray[np.bool_]:
+        """Cells, of shape `grid`, that were left in a block: their value is the block's, an upper bound of theirs."""
+        sizes = np.bincount(self.groups)
+        return (sizes[self.groups] > 1).reshape(self.grid)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether there are fewer than 16 rows, too few for numbers: the map shows where, not how much."""
+        return sensitivity.is_noisy(self.rows)
 
     @property
     def predicted(self) -> int:
@@ -134,94 +161,200 @@ class Attribution:
         """
         return self.predicted if target is None else self.class_names.resolve(target)
 
-    def scores(self, target: int | str | None = None) -> NDArray[np.float32]:
+    def scores(self, target: int | str | None = None, *, score: ScoreKind | None = None) -> NDArray[np.float64]:
         """Return the scores of the design for one class.
 
         Parameters
         ----------
         target : int or str, optional
             Class id or name; by default the predicted class.
+        score : {"logit", "softmax", "log_softmax", "margin"} or callable, optional
+            What is explained; by default the method's. A callable gets logits (N, classes) and returns (N,).
 
         Returns
         -------
-        ndarray of shape (rows, groups + 1), float32
-            Logits of the class.
-        """
-        return self.logits[:, :, self.resolve(target)]
-
-    def values(self, target: int | str | None = None, *, kind: Kind = "total") -> NDArray[np.float32]:
-        """Return the sensitivity index of every cell for a class, without a forward pass.
-
-        Parameters
-        ----------
-        target : int or str, optional
-            Class id or name; by default the predicted class.
-        kind : {"total"}, default "total"
-            The total-order index: share of the score's variance that is left when all but the cell is known.
-
-        Returns
-        -------
-        ndarray of shape `grid`, float32
-            Indices, at least 0. In expectation at most 1; with few rows more is possible.
+        ndarray of shape (rows, groups + 1), float64
+            Scores.
 
         Raises
         ------
         UnknownClassError
             If there is no such class, or several.
-        ValueError
-            If `kind` is not known.
+        DroppedClassError
+            If the class's logits were dropped to save memory.
         """
-        if kind != "total":
-            raise ValueError(f"kind: wanted 'total', got {kind!r}.")
-        return total_order(self.scores(target)).reshape(self.grid).astype(np.float32)
+        return self._columns(target, score)[:, : self.n_groups + 1]
 
-    def standard_error(self, target: int | str | None = None) -> NDArray[np.float32]:
+    def values(
+        self,
+        target: int | str | None = None,
+        *,
+        kind: Kind = "total",
+        bound: Bound | None = None,
+        level: float = 0.95,
+        score: ScoreKind | None = None,
+    ) -> NDArray[np.float32]:
+        """Return an index of every cell for a class, without a forward pass.
+
+        Parameters
+        ----------
+        target : int or str, optional
+            Class id or name; by default the predicted class.
+        kind : {"total", "first", "slope"}, default "total"
+            The total-order index: share of the score's variance that is left when all but the cell is known. The
+            first-order index: share that the cell explains on its own; the method has to be asked for it. The slope:
+            by how much the score rises when the cell is shown, with its sign.
+        bound : {"lower", "upper"}, optional
+            An end of the confidence interval in place of the estimate.
+        level : float, default 0.95
+            Level of the interval, in (0, 1).
+        score : {"logit", "softmax", "log_softmax", "margin"} or callable, optional
+            What is explained; by default the method's.
+
+        Returns
+        -------
+        ndarray of shape `grid`, float32
+            Indices. Total-order ones are at least 0, and in expectation at most 1; first-order ones may come out
+            negative with few rows; slopes are in units of the score.
+
+        Raises
+        ------
+        UnknownClassError
+            If there is no such class, or several.
+        DroppedClassError
+            If the class's logits were dropped to save memory.
+        ValueError
+            If an option is not known, or `kind` is ``"first"`` and the method was not asked for it.
+        """
+        estimate = self._spread(self._estimate(target, kind, score))
+        if bound is None:
+            return estimate
+        if bound not in ("lower", "upper"):
+            raise ValueError(f"bound: wanted 'lower', 'upper' or None, got {bound!r}.")
+        errors = self.standard_error(target, kind=kind, score=score)
+        low, high = confidence.interval(estimate, errors, self.rows, level)
+        return (low if bound == "lower" else high).astype(np.float32)
+
+    def standard_error(
+        self, target: int | str | None = None, *, kind: Kind = "total", score: ScoreKind | None = None
+    ) -> NDArray[np.float32]:
         """Return the standard error of `values`, by the delta method.
 
         Parameters
         ----------
         target : int or str, optional
             Class id or name; by default the predicted class.
+        kind : {"total", "first", "slope"}, default "total"
+            The index.
+        score : str or callable, optional
+            What is explained; by default the method's.
 
         Returns
         -------
         ndarray of shape `grid`, float32
-            Standard errors, in the units of the index.
+            Standard errors, in the units of the index; infinite where they cannot be known.
         """
-        return total_order_error(self.scores(target)).reshape(self.grid).astype(np.float32)
+        return self._spread(self._estimate(target, kind, score, error=True))
 
-    def is_flat(self, target: int | str | None = None) -> bool:
+    def mean_dimension(
+        self,
+        target: int | str | None = None,
+        *,
+        bound: Bound | None = None,
+        level: float = 0.95,
+        score: ScoreKind | None = None,
+    ) -> float:
+        """Return how many groups matter together on average: the sum of the total-order indices.
+
+        Parameters
+        ----------
+        target : int or str, optional
+            Class id or name; by default the predicted class.
+        bound : {"lower", "upper"}, optional
+            An end of the confidence interval in place of the estimate.
+        level : float, default 0.95
+            Level of the interval, in (0, 1).
+        score : str or callable, optional
+            What is explained; by default the method's.
+
+        Returns
+        -------
+        float
+            1 where the score is a sum over groups; more where groups act together. 0 for a flat score.
+
+        Raises
+        ------
+        ValueError
+            If an option is not known.
+        """
+        scores = self.scores(target, score=score)
+        value = sensitivity.mean_dimension(scores)
+        if bound is None:
+            return value
+        if bound not in ("lower", "upper"):
+            raise ValueError(f"bound: wanted 'lower', 'upper' or None, got {bound!r}.")
+        low, high = confidence.interval(value, sensitivity.mean_dimension_error(scores), self.rows, level)
+        return float(low if bound == "lower" else high)
+
+    def interactions(self, target: int | str | None = None, *, score: ScoreKind | None = None) -> NDArray[np.float64]:
+        """Screen all pairs of groups for acting together, without a forward pass.
+
+        Parameters
+        ----------
+        target : int or str, optional
+            Class id or name; by default the predicted class.
+        score : str or callable, optional
+            What is explained; by default the method's.
+
+        Returns
+        -------
+        ndarray of shape (groups, groups), float64
+            Off the diagonal the superset importance, the share of the variance that involves both; twice the
+            total-order index on it. Noisy, and negative at times: good for choosing what `SobolPairs` looks at.
+        """
+        return pairs.gram(self.scores(target, score=score))
+
+    def is_flat(self, target: int | str | None = None, *, score: ScoreKind | None = None) -> bool:
         """Tell whether the class's score does not move when the image is masked, so that its map means nothing.
 
         Parameters
         ----------
         target : int or str, optional
             Class id or name; by default the predicted class.
+        score : str or callable, optional
+            What is explained; by default the method's.
 
         Returns
         -------
         bool
             True if the variance is within rounding.
         """
-        return is_flat(self.scores(target))
+        return sensitivity.is_flat(self.scores(target, score=score))
 
-    def agreement(self, target: int | str | None = None) -> float | None:
+    def agreement(self, target: int | str | None = None, *, score: ScoreKind | None = None) -> float | None:
         """Return how well the maps of the even and of the odd rows agree in rank.
 
         Parameters
         ----------
         target : int or str, optional
             Class id or name; by default the predicted class.
+        score : str or callable, optional
+            What is explained; by default the method's.
 
         Returns
         -------
         float or None
             Spearman's correlation; None below eight rows and for flat scores.
         """
-        return half_agreement(self.scores(target))
+        return sensitivity.half_agreement(self.scores(target, score=score))
 
     def heatmap(
-        self, target: int | str | None = None, *, interpolation: Interpolation = "bilinear"
+        self,
+        target: int | str | None = None,
+        *,
+        kind: Kind = "total",
+        score: ScoreKind | None = None,
+        interpolation: Interpolation = "bilinear",
     ) -> NDArray[np.float32]:
         """Return the map on the photo.
 
@@ -229,6 +362,10 @@ class Attribution:
         ----------
         target : int or str, optional
             Class id or name; by default the predicted class.
+        kind : {"total", "first", "slope"}, default "total"
+            The index.
+        score : str or callable, optional
+            What is explained; by default the method's.
         interpolation : {"bilinear", "nearest"}, default "bilinear"
             Between cell centres, or the value of the cell that a pixel lies in: what was measured.
 
@@ -242,12 +379,11 @@ class Attribution:
         ValueError
             If `interpolation` is not known.
         """
-        return self._heatmap(target, interpolation, self.geometry)
+        return self._draw(self.values(target, kind=kind, score=score), interpolation, self.geometry)
 
-    def _heatmap(
-        self, target: int | str | None, interpolation: Interpolation, geometry: Geometry
+    def _draw(
+        self, values: NDArray[np.float32], interpolation: Interpolation, geometry: Geometry
     ) -> NDArray[np.float32]:
-        values = self.values(target)
         height, width = geometry.photo
         down, across = geometry.to_input(np.arange(height) + 0.5, np.arange(width) + 0.5)
         if interpolation == "nearest":
@@ -280,7 +416,7 @@ class Attribution:
         from whatwhere.drawing import draw_map, shrink
 
         photo, geometry = shrink(self.photo.pixels, self.geometry, width)
-        shown = None if self.is_flat(target) else self._heatmap(target, "bilinear", geometry)
+        shown = None if self.is_flat(target) else self._draw(self.values(target), "bilinear", geometry)
         return draw_map(photo, shown, geometry, colormap=colormap)
 
     def describe(self, target: int | str | None = None) -> str:
@@ -303,7 +439,26 @@ class Attribution:
         rows = f"{self.rows} of {self.method.rows} rows" if not self.complete else f"{self.rows} rows"
         preview = "preview, " if self.preview else ""
         values = self.values(target)
-        return f"{what}: {preview}{rows}, {self.n_forwards:,} forwards, total-order indices up to {values.max():.2f}."
+        indices = f"total-order indices up to {values.max():.2f}"
+        return " ".join([f"{what}: {preview}{rows}, {self.n_forwards:,} forwards, {indices}.", *self.caveats()])
+
+    def caveats(self) -> list[str]:
+        """Say what a reader has to know before trusting the numbers.
+
+        Returns
+        -------
+        list of str
+            One sentence each; empty if there is nothing.
+        """
+        made, said = self.provenance, []
+        if made.wobble:
+            said.append(
+                f"The network is not deterministic: the same image gave logits {made.wobble:.2g} apart, "
+                "so part of every index is noise."
+            )
+        if made.changed:
+            said.append("The weights changed while it was computed.")
+        return said
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Return `values` of the predicted class."""
@@ -320,8 +475,39 @@ class Attribution:
         return mime_bundle(self.picture(), self.describe())
 
     def _probabilities(self) -> NDArray[np.float64]:
-        shifted = np.exp(self.reference.astype(np.float64) - float(self.reference.max()))
+        logits = self.reference.astype(np.float64)
+        if len(logits) == 1:
+            return 1 / (1 + np.exp(-logits))
+        shifted = np.exp(logits - logits.max())
         return shifted / shifted.sum()
+
+    def _columns(self, target: int | str | None, score: ScoreKind | None) -> NDArray[np.float64]:
+        return self.store.scores(self.resolve(target), self.method.score if score is None else score, self.rows)
+
+    def _estimate(
+        self, target: int | str | None, kind: Kind, score: ScoreKind | None, *, error: bool = False
+    ) -> NDArray[np.float64]:
+        """Return an index, or its standard error, of every group."""
+        columns = self._columns(target, score)
+        y = columns[:, : self.n_groups + 1]
+        if kind == "total":
+            return sensitivity.total_order_error(y) if error else sensitivity.total_order(y)
+        if kind == "first":
+            if columns.shape[1] == y.shape[1]:
+                raise ValueError(
+                    "kind: first-order indices need one more forward a row: run Sobol(..., first_order=True)."
+                )
+            own = columns[:, -1]
+            return effects.first_order_error(y, own) if error else effects.first_order(y, own)
+        if kind == "slope":
+            a, b = (base[: self.rows] for base in self.method.masks())
+            groups = self.groups if len(self.groups) == a.shape[1] else block_index(self.method.shape, self.grid)
+            fit = effects.slope_error if error else effects.slope
+            return fit(y, a, b, groups=groups)
+        raise ValueError(f"kind: wanted 'total', 'first' or 'slope', got {kind!r}.")
+
+    def _spread(self, of_groups: NDArray[np.float64]) -> NDArray[np.float32]:
+        return of_groups[self.groups].reshape(self.grid).astype(np.float32)
 
     def _prediction(self, class_id: int, probabilities: NDArray[np.float64]) -> Prediction:
         return Prediction(class_id, self.class_names.label(class_id), float(probabilities[class_id]))

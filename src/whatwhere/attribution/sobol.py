@@ -8,65 +8,81 @@ Explanations with Sobol-based Sensitivity Analysis", NeurIPS 2021, arXiv:2111.04
 
 from __future__ import annotations
 
+import functools
 import operator
-import time
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from whatwhere._version import __version__
-from whatwhere.attribution.provenance import Provenance
-from whatwhere.attribution.record import Attribution
-from whatwhere.engine.masks import block_index
-from whatwhere.engine.sampling import nested_net
-from whatwhere.images import is_one_image, name_images, read_photo
+from whatwhere.engine.baseline import Baseline
+from whatwhere.engine.sampling import SAMPLERS, base_matrices
+from whatwhere.engine.scores import SCORES
+from whatwhere.images import is_one_image, iterate_images, read_photo
 from whatwhere.jobs import Job, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from whatwhere.engine.forward import MaskedForward
+    from whatwhere.attribution.record import Attribution
+    from whatwhere.engine.scores import ScoreKind
+    from whatwhere.engine.stopping import StopRule
     from whatwhere.images import ImageLike
     from whatwhere.model import VisionModel
 
 _AXES = 2
 _MIN_ROWS = 2
-_PREVIEW_ROWS = 4  # rows of the preview, and rows of the full design from which it replaces the preview
-_PREVIEW_FROM = 6  # cells a side from which a preview by blocks of two by two saves enough
 _MAX_SEED = 2**63
+_KEPT_DESIGNS = 8  # base matrices in memory: 16 kB each by default
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sobol:
-    """Total-order Sobol indices of the cells of a grid, for every class at once.
+    """Sobol indices of the cells of a grid, for every class at once.
 
-    The image is faded towards the model's mean colour, cell by cell, under random masks in [0, 1]; a cell's total-order
-    index is the share of the score's variance that is left when all other cells are known. Estimated by Jansen's
-    formula on nested, Owen-scrambled nets, in row-major order: after any row there is a valid map.
+    The image is faded towards a baseline, cell by cell, under random masks in [0, 1]; a cell's total-order index is the
+    share of the score's variance that is left when all other cells are known. Estimated by Jansen's formula on nested,
+    Owen-scrambled nets, in row-major order: after any row there is a valid map.
 
     Parameters
     ----------
     grid : int or (int, int), default 8
         Cells down and across. Finer maps cost proportionally more forwards.
     rows : int, default 32
-        Rows of the design, at least 2. Errors fall with its square root; each row costs one forward a cell, plus one.
+        Rows of the design, at least 2; below 16 the map is flagged as noisy. Errors fall with its square root; each row
+        costs one forward a cell, plus one.
     seed : int, default 0
         Same seed, same masks.
+    baseline : {"mean", "black", "white", "blur"}, Baseline or image, default "mean"
+        What masked cells fade to, in pixel space. It changes what is asked: "mean" asks for the cell against the
+        model's mean colour, "blur" for its detail.
+    score : {"logit", "softmax", "log_softmax", "margin"} or callable, default "logit"
+        What is explained; any other can be read off the same record. A callable gets logits (N, classes) and returns
+        (N,); it compares by identity.
+    first_order : bool, default False
+        Whether to compute first-order indices as well, for one more forward a row.
+    refine : bool, default False
+        Whether to go from coarse to fine, and to redraw only the cells of blocks that matter: a quarter of the forwards
+        on a 16 x 16 grid. Cells of the other blocks get their block's index, an upper bound.
+    until : StopRule, optional
+        Stops before `rows` when it is met for the explained class, for example ``Width(0.2)`` or ``RankStability()``.
+    sampler : {"nested", "published", "random"}, default "nested"
+        Where masks come from. "published" are the unscrambled points of the reference code, for comparison: they stamp
+        a fixed pattern on every map.
 
     Raises
     ------
     TypeError
-        If an option is not an integer.
+        If an option is of another type.
     ValueError
-        If an option is out of range.
+        If an option is out of range, or options do not go together.
 
     Notes
     -----
     Cost: ``rows * (cells + 1)`` forwards an image, 2,080 by default. Memory: the logits of all classes, 8.3 MB for
-    1,000 classes by default.
+    1,000 classes by default, within ``whatwhere.limits.logits_bytes`` over all records.
 
     Examples
     --------
@@ -80,6 +96,12 @@ class Sobol:
     grid: int | tuple[int, int] = 8
     rows: int = 32
     seed: int = 0
+    baseline: Any = "mean"
+    score: ScoreKind = "logit"
+    first_order: bool = False
+    refine: bool = False
+    until: StopRule | None = None
+    sampler: str = "nested"
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -89,12 +111,35 @@ class Sobol:
         object.__setattr__(self, "grid", tuple(_integer("grid", side, 1, 64) for side in grid))
         object.__setattr__(self, "rows", _integer("rows", self.rows, _MIN_ROWS, 2**16))
         object.__setattr__(self, "seed", _integer("seed", self.seed, 0, _MAX_SEED))
+        object.__setattr__(self, "baseline", Baseline.read(self.baseline))
         if self.cells == 1:
             raise ValueError("grid: wanted at least two cells, got one: its index is always 1.")
+        if not callable(self.score) and self.score not in SCORES:
+            raise ValueError(f"score: wanted one of {list(SCORES)} or a function of logits, got {self.score!r}.")
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"sampler: wanted one of {list(SAMPLERS)}, got {self.sampler!r}.")
+        if self.until is not None and not callable(getattr(self.until, "met", None)):
+            raise TypeError(f"until: wanted a stop rule, such as Width(0.2), got {self.until!r}.")
+        if self.refine and self.until is not None:
+            raise ValueError("until: a refined design needs all its rows at every level; use one of the two.")
+        for option in ("first_order", "refine"):
+            if not isinstance(getattr(self, option), bool):
+                raise TypeError(f"{option}: wanted True or False, got {getattr(self, option)!r}.")
 
     def __repr__(self) -> str:
         down, across = self.shape
-        return f"Sobol(grid={down if down == across else (down, across)}, rows={self.rows}, seed={self.seed})"
+        told: dict[str, Any] = {
+            "grid": down if down == across else (down, across),
+            "rows": self.rows,
+            "seed": self.seed,
+        }
+        for option in fields(self)[3:]:
+            value = getattr(self, option.name)
+            if isinstance(value, Baseline):
+                value = value.short
+            if value != option.default:
+                told[option.name] = value
+        return f"Sobol({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,43 +152,98 @@ class Sobol:
         """Number of cells."""
         return self.shape[0] * self.shape[1]
 
-    def run(self, model: VisionModel, images: Any, *, progress: bool | None = None) -> Any:
+    def masks(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the random masks of the design.
+
+        Returns
+        -------
+        a, b : ndarray of shape (rows, cells), float32
+            Values in [0, 1]: the mask of each row, and what its cells are redrawn with; read-only.
+        """
+        return _masks(self.sampler, self.rows, self.cells, self.seed)
+
+    def run(
+        self, model: VisionModel, images: Any, *, target: int | str | None = None, progress: bool | None = None
+    ) -> Any:
         """Explain images, to the last row.
 
         Parameters
         ----------
         model : VisionModel
             The network.
-        images : image, or dict or sequence of images
+        images : image, or dict, sequence, folder or dataset of images
             Anything `whatwhere.images.read_photo` reads.
+        target : int or str, optional
+            Class that a stop rule or refinement looks at; by default the predicted one.
         progress : bool, optional
             Whether to draw a progress bar; by default where the error stream is a terminal.
 
         Returns
         -------
         Attribution, or a dict or list of Attribution
-            One for an image, the same container for several.
+            One for an image, a dict for a dict or folder, a list for the rest.
 
         Raises
         ------
         TypeError, ValueError
-            If an image cannot be read; all images are checked before the first is computed.
+            If an image cannot be read. Images that are in memory are all checked before the first is computed.
+
+        Warns
+        -----
+        UserWarning
+            If the network is not deterministic, or its weights changed meanwhile.
+        """
+        from whatwhere.images import name_images
+
+        named = name_images(images)
+        for name, image in named.items():
+            if not isinstance(image, str) and not hasattr(image, "__fspath__"):
+                read_photo(image, name=name)
+        records = dict(self.each(model, named, target=target, progress=progress))
+        if is_one_image(images):
+            return next(iter(records.values()))
+        return records if hasattr(images, "keys") or _is_folder(images) else list(records.values())
+
+    def each(
+        self, model: VisionModel, images: Any, *, target: int | str | None = None, progress: bool | None = None
+    ) -> Iterator[tuple[str, Attribution]]:
+        """Explain images one after the other, holding none: memory stays flat however many there are.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network.
+        images : iterable of images
+            Also a folder, a dataset, a DataLoader by ``model.images_from(loader)``, or a generator; read one at a time.
+        target : int or str, optional
+            Class that a stop rule or refinement looks at; by default the predicted one.
+        progress : bool, optional
+            Whether to draw a progress bar; by default where the error stream is a terminal.
+
+        Yields
+        ------
+        name, record : str, Attribution
+            Each image's finished record.
         """
         from tqdm import tqdm
 
-        named = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        count = len(images) if hasattr(images, "__len__") and not is_one_image(images) else None
         hidden = None if progress is None else not progress
-        records: dict[str, Attribution] = {}
-        with tqdm(total=len(named) * self.rows, desc="Sobol", unit="row", disable=hidden) as bar:
-            for k, (name, photo) in enumerate(named.items()):
-                for record in self.stream(model, photo):
-                    records[name] = record
+        with tqdm(total=None if count is None else count * self.rows, desc="Sobol", unit="row", disable=hidden) as bar:
+            for k, (name, image) in enumerate(iterate_images(images)):
+                photo = read_photo(image, name=name)
+                record = None
+                for record in self.stream(model, photo, target=target):
                     bar.update(k * self.rows + record.rows - bar.n)
-        if is_one_image(images):
-            return next(iter(records.values()))
-        return records if hasattr(images, "keys") else list(records.values())
+                assert record is not None
+                bar.update((k + 1) * self.rows - bar.n)
+                for caveat in record.caveats():
+                    warnings.warn(f"{name}: {caveat}", UserWarning, stacklevel=2)
+                yield name, record
 
-    def stream(self, model: VisionModel, image: ImageLike, *, preview: bool = False) -> Iterator[Attribution]:
+    def stream(
+        self, model: VisionModel, image: ImageLike, *, target: int | str | None = None, preview: bool = False
+    ) -> Iterator[Attribution]:
         """Explain one image, yielding ever better records.
 
         Parameters
@@ -152,6 +252,8 @@ class Sobol:
             The network.
         image : image
             Anything `whatwhere.images.read_photo` reads.
+        target : int or str, optional
+            Class that a stop rule or refinement looks at; by default the predicted one.
         preview : bool, default False
             Whether to begin with a coarse map, from blocks of cells under the same masks: a few extra forwards for a
             first picture many times sooner.
@@ -159,15 +261,18 @@ class Sobol:
         Yields
         ------
         Attribution
-            After each row from the second on; each is valid to stop at. Nothing is held between two of them.
+            After each row from the second on (on a GPU at most twenty times a second; refined, after each row of the
+            first level and each further level); each is valid to stop at. Nothing is held between two of them.
         """
         last: Attribution | None = None
-        for step in self.steps(model, image, preview=preview):
+        for step in self.steps(model, image, target=target, preview=preview):
             if step.record is not None and step.record is not last:
                 last = step.record
                 yield last
 
-    def submit(self, model: VisionModel, image: ImageLike, *, preview: bool = False) -> Job[Attribution]:
+    def submit(
+        self, model: VisionModel, image: ImageLike, *, target: int | str | None = None, preview: bool = False
+    ) -> Job[Attribution]:
         """Make a job that explains one image on the worker thread.
 
         Parameters
@@ -176,6 +281,8 @@ class Sobol:
             The network.
         image : image
             Anything `whatwhere.images.read_photo` reads; it is read, and refused, at once.
+        target : int or str, optional
+            Class that a stop rule or refinement looks at; by default the predicted one.
         preview : bool, default False
             Whether to begin with a coarse map.
 
@@ -185,9 +292,15 @@ class Sobol:
             Not started yet: ``start()`` or ``wait()`` does.
         """
         photo = read_photo(image)
-        return Job(lambda: self.steps(model, photo, preview=preview), device=str(model.device), name="Sobol")
+        if target is not None:
+            target = model.class_names.resolve(target)
+        return Job(
+            lambda: self.steps(model, photo, target=target, preview=preview), device=str(model.device), name="Sobol"
+        )
 
-    def steps(self, model: VisionModel, image: ImageLike, *, preview: bool = False) -> Iterator[Step[Attribution]]:
+    def steps(
+        self, model: VisionModel, image: ImageLike, *, target: int | str | None = None, preview: bool = False
+    ) -> Iterator[Step[Attribution]]:
         """Explain one image, yielding after every batch of forwards.
 
         Parameters
@@ -196,120 +309,31 @@ class Sobol:
             The network.
         image : image
             Anything `whatwhere.images.read_photo` reads.
+        target : int or str, optional
+            Class that a stop rule or refinement looks at; by default the predicted one.
         preview : bool, default False
             Whether to begin with a coarse map.
 
         Yields
         ------
         Step
-            Forwards done and to do, the stage (``"preview"`` or ``"rows"``), and the best record so far or None.
+            Forwards done and to do, the stage (``"preview"``, ``"tuning"`` or ``"rows"``), and the best record so far
+            or None.
         """
-        yield from _Run(self, model, image, preview=preview and min(self.shape) >= _PREVIEW_FROM).steps()
+        from whatwhere.attribution._sobol_run import SobolRun
+
+        yield from SobolRun(self, model, read_photo(image), target=target, preview=preview).steps()
 
 
-class _Run:
-    """One image's design while it is filled."""
+@functools.lru_cache(maxsize=_KEPT_DESIGNS)
+def _masks(sampler: str, rows: int, cells: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    a, b = (base.astype("float32") for base in base_matrices(sampler, rows, cells, seed=seed))
+    a.flags.writeable = b.flags.writeable = False
+    return a, b
 
-    def __init__(self, method: Sobol, model: VisionModel, image: ImageLike, *, preview: bool) -> None:
-        from whatwhere.engine.forward import MaskedForward
 
-        self._begin = time.perf_counter()
-        self._method, self._model = method, model
-        self._photo = read_photo(image)
-        self._geometry = model.preprocess.geometry(self._photo)
-        self._forward: MaskedForward = MaskedForward(model, model.preprocess.pixels(self._photo), method.shape)
-        self._a, self._b = (base.astype(np.float32) for base in nested_net(method.rows, method.cells, seed=method.seed))
-        self._fingerprint = model.fingerprint()
-        self._seconds = 0.0
-        classes = len(model.class_names)
-        self._reference = np.empty(classes, dtype=np.float32)
-        self._logits = np.empty((method.rows, method.cells + 1, classes), dtype=np.float32)
-        blocks = tuple(-(-side // 2) for side in method.shape)
-        self._blocks: tuple[int, int] = (blocks[0], blocks[1])
-        preview_rows = min(_PREVIEW_ROWS, method.rows) if preview else 0
-        self._coarse = np.empty((preview_rows, blocks[0] * blocks[1] + 1, classes), dtype=np.float32)
-        self._extra = 0
-
-    def steps(self) -> Iterator[Step[Attribution]]:
-        """Fill the reference and the preview, then the design, row by row."""
-        method, coarse = self._method, self._coarse
-        self._total = 1 + coarse.shape[0] * (coarse.shape[1] - 1) + method.rows * (method.cells + 1)
-        self._done = 0
-        self._reference[:] = self._evaluate(np.ones((1, method.cells), dtype=np.float32))[0]
-        self._extra += 1
-        yield Step(self._done, self._total, "preview" if len(coarse) else "rows", None)
-        if len(coarse):
-            yield from self._preview()
-        shown = _PREVIEW_ROWS if len(coarse) else _MIN_ROWS
-        yield from self._fill(
-            self._logits, np.arange(method.cells), "rows", skip=len(coarse), shown=min(shown, method.rows)
-        )
-
-    def _preview(self) -> Iterator[Step[Attribution]]:
-        """Redraw whole blocks under the design's first masks, whose own logits are kept for the design."""
-        coarse = self._coarse
-        yield from self._fill(coarse, block_index(self._method.shape, self._blocks), "preview", skip=0, shown=_MIN_ROWS)
-        self._logits[: len(coarse), 0] = coarse[:, 0]
-        self._extra += coarse.shape[0] * (coarse.shape[1] - 1)
-
-    def _fill(
-        self, out: NDArray[np.float32], group: NDArray[np.int64], stage: str, *, skip: int, shown: int
-    ) -> Iterator[Step[Attribution]]:
-        """Evaluate the design of a grouping of cells into `out`; column 0 of the first `skip` rows is there already."""
-        places = [(k, j) for k in range(len(out)) for j in range(out.shape[1]) if j or k >= skip]
-        size = self._forward.batch_size
-        record, rows = self._last, 0
-        for start in range(0, len(places), size):
-            chunk = places[start : start + size]
-            masks = np.stack([self._mask(k, j, group) for k, j in chunk])
-            for (k, j), logits in zip(chunk, self._evaluate(masks), strict=True):
-                out[k, j] = logits
-            full = len(out) if start + size >= len(places) else places[start + size][0]
-            if full > rows and full >= shown:
-                rows, record = full, self._record(out[:full], stage)
-            yield Step(self._done, self._total, stage, record)
-
-    _last: Attribution | None = None
-
-    def _mask(self, row: int, column: int, group: NDArray[np.int64]) -> NDArray[np.float32]:
-        if column == 0:
-            return self._a[row]
-        return np.where(group == column - 1, self._b[row], self._a[row])
-
-    def _evaluate(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        begin = time.perf_counter()
-        logits = self._forward(masks)
-        self._seconds += time.perf_counter() - begin
-        self._done += len(masks)
-        return logits
-
-    def _record(self, logits: NDArray[np.float32], stage: str) -> Attribution:
-        view = logits.view()
-        view.flags.writeable = False
-        model, method = self._model, self._method
-        self._last = Attribution(
-            logits=view,
-            reference=self._reference,
-            grid=self._blocks if stage == "preview" else method.shape,
-            method=method,
-            provenance=Provenance(
-                model=model.name,
-                fingerprint=self._fingerprint,
-                source=model.source,
-                device=str(model.device),
-                score="logit",
-                baseline="mean",
-                version=__version__,
-                seconds=self._seconds,
-                n_extra=self._extra + self._forward.n_padding,
-            ),
-            class_names=model.class_names,
-            geometry=self._geometry,
-            photo=self._photo,
-            preview=stage == "preview",
-            complete=stage == "rows" and len(logits) == method.rows,
-        )
-        return self._last
+def _is_folder(images: Any) -> bool:
+    return isinstance(images, str) or hasattr(images, "__fspath__")
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:

@@ -28,8 +28,28 @@ def cell_index(height: int, width: int, grid: tuple[int, int]) -> NDArray[np.int
     ndarray of shape (height, width), int64
         Values in ``range(grid[0] * grid[1])``.
     """
-    rows, columns = (_along(size, cells) for size, cells in zip((height, width), grid, strict=True))
+    rows, columns = cell_sides(height, width, grid)
     return rows[:, np.newaxis] * grid[1] + columns
+
+
+def cell_sides(height: int, width: int, grid: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the row of cells that each row of pixels belongs to, and the same for columns.
+
+    Parameters
+    ----------
+    height, width : int
+        Size in pixels.
+    grid : (int, int)
+        Cells down and across.
+
+    Returns
+    -------
+    rows : ndarray of shape (height,), int64
+        Values in ``range(grid[0])``.
+    columns : ndarray of shape (width,), int64
+        Values in ``range(grid[1])``.
+    """
+    return _along(height, grid[0]), _along(width, grid[1])
 
 
 def block_index(grid: tuple[int, int], blocks: tuple[int, int]) -> NDArray[np.int64]:

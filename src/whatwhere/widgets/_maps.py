@@ -73,28 +73,44 @@ def _quantise(values: NDArray[np.float32]) -> bytes:
     return np.round(levels).astype("<u2").tobytes()
 
 
+_BASELINES = {
+    "mean": "fade to the model's mean colour",
+    "black": "fade to black",
+    "white": "fade to white",
+    "blur": "fade to a blur of the photo",
+    "image": "fade to another image",
+}
+
+
 def _about(record: Attribution) -> list[list[str]]:
     made, method = record.provenance, record.method
-    design = f"{record.rows} of {method.rows} rows x {record.logits.shape[1]} masked images"
+    design = f"{record.rows} of {method.rows} rows x {record.store.shape[1]} masked images"
     seen = f"{record.geometry.size[0]} x {record.geometry.size[1]} pixels, the centre of the photo"
-    return [
-        ["Method", "Sobol indices, total order (Jansen), nested Owen-scrambled nets"],
-        [
-            "Grid",
-            f"{method.shape[0]} x {method.shape[1]} cells"
-            + (", shown in blocks of two by two" if record.preview else ""),
-        ],
+    masks = {"nested": "nested Owen-scrambled nets", "random": "random masks", "published": "unscrambled Sobol points"}
+    score = method.score if isinstance(method.score, str) else getattr(method.score, "__name__", "a function")
+    told = [
+        ["Method", f"Sobol indices, total order (Jansen), {masks[method.sampler]}"],
+        ["Grid", f"{method.shape[0]} x {method.shape[1]} cells" + _coarseness(record)],
         ["Design", design],
-        ["Forwards", f"{record.n_forwards:,}, and {made.n_extra:,} for preview, prediction and padding"],
-        ["Score", "logit of the class; every class from the same forwards"],
-        ["Masked parts", "fade to the model's mean colour"],
+        ["Forwards", f"{record.n_forwards:,}, and {made.n_extra:,} for preview, prediction, tuning and padding"],
+        ["Score", f"{score.replace('_', ' ')} of the class; every class from the same forwards"],
+        ["Masked parts", _BASELINES[method.baseline.kind]],
         ["Network sees", seen],
         ["Uncertainty", "± 1.96 standard errors, delta method over the rows"],
         ["Seed", str(method.seed)],
-        ["Time", f"{made.seconds:.1f} s of forwards on {made.device}"],
+        ["Time", f"{made.seconds:.1f} s on {made.device}, {made.net_seconds:.1f} s of it in the network"],
+        ["Network runs in", made.plan],
         ["Model", f"{made.model}, weights {made.fingerprint}"],
         ["whatwhere", made.version],
     ]
+    return told + [["Caution", caveat] for caveat in record.caveats()]
+
+
+def _coarseness(record: Attribution) -> str:
+    if record.preview and record.grid != record.method.shape:
+        return ", shown in blocks of two by two"
+    pruned = int(record.pruned.sum())
+    return f", {pruned} of them shown by their block, which matters too little to split" if pruned else ""
 
 
 def _code(record: Attribution) -> str:

@@ -28,6 +28,7 @@ export function statusWords(status: Status, map: MapInfo | null): string {
     case "computing": {
       const left = status.eta === null ? "" : DOT + remaining(status.eta);
       if (status.stage === "rows") return rows + left;
+      if (status.stage === "tuning") return "Measuring how this network runs fastest here, once";
       return status.stage === "preview" ? `Preview${left}` : "Queued";
     }
     case "partial":

@@ -1,0 +1,367 @@
+"""One image's Sobol design while it is filled: preview, tuning, rows, and from coarse to fine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from whatwhere._version import __version__
+from whatwhere.attribution.provenance import Provenance
+from whatwhere.attribution.record import Attribution
+from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch
+from whatwhere.engine.logits import Logits, shelf
+from whatwhere.engine.masks import block_index
+from whatwhere.engine.refine import alive, blocks, levels
+from whatwhere.engine.sensitivity import total_order, total_order_error
+from whatwhere.engine.tuning import Tuner
+from whatwhere.jobs import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from whatwhere.attribution.sobol import Sobol
+    from whatwhere.images import Photo
+    from whatwhere.model import VisionModel
+
+_FIRST_ROWS = 2  # a map needs two
+_PREVIEW_ROWS = 4  # rows of the preview, and rows of the full design from which it replaces the preview
+_PREVIEW_FROM = 6  # cells a side from which a preview by blocks of two by two saves enough
+_TUNING_FROM = 1000  # forwards that make measuring worth while
+_TUNING_SHARE = 0.05  # of the design's forwards, at most, go into measuring
+_PUBLISH = 0.05  # seconds between records on a GPU, where reading one means waiting for it
+_SAME = 1e-5  # of the largest logit: kernels that add in any order differ by that much
+
+
+@dataclass
+class _Design:
+    """Groups of cells that are redrawn together, and where their logits go."""
+
+    member: NDArray[np.bool_]  # (columns, cells): which cells of a column come from B
+    groups: NDArray[np.int64]  # (cells,)
+    grid: tuple[int, int]
+    stage: str
+    landing: Landing
+
+
+class SobolRun:
+    """One image's design while it is filled.
+
+    Parameters
+    ----------
+    method : Sobol
+        The method.
+    model : VisionModel
+        The network.
+    photo : Photo
+        The image.
+    target : int or str, optional
+        Class that the stop rule and refinement look at; by default the predicted one.
+    preview : bool, default False
+        Whether to begin with a coarse map.
+    """
+
+    def __init__(
+        self, method: Sobol, model: VisionModel, photo: Photo, *, target: int | str | None, preview: bool
+    ) -> None:
+        self._method, self._model, self._photo = method, model, photo
+        self._geometry = model.preprocess.geometry(photo)
+        self._pixels = model.preprocess.pixels(photo)
+        _check_grid(method.shape, self._pixels.shape)
+        self._a, self._b = method.masks()
+        self._target = None if target is None else model.class_names.resolve(target)
+        self._preview = preview and not method.refine and min(method.shape) >= _PREVIEW_FROM
+        self._fingerprint = model.fingerprint()
+        self._done = self._total = self._extra = self._design_forwards = 0
+        self._seconds = self._net_seconds = 0.0
+        self._record: Attribution | None = None
+        self._chunk = time.perf_counter()
+
+    def steps(self) -> Iterator[Step[Attribution]]:
+        """Run the image itself, then the preview, then the design.
+
+        Yields
+        ------
+        Step
+            After every batch.
+        """
+        for step in self._stages():
+            yield step
+            self._chunk = time.perf_counter()  # what passed since is not ours
+
+    def _stages(self) -> Iterator[Step[Attribution]]:
+        self._reference, self._wobble = self._look()
+        self._forward = self._new_forward()
+        yield self._step("preview" if self._preview else "rows")
+        if self._preview:
+            yield from self._run_preview()
+        if not self._model.tuned and self._planned() >= _TUNING_FROM:
+            yield from self._tune()
+        yield from self._refined() if self._method.refine else self._full()
+
+    # -- stages -------------------------------------------------------------------------------------------------------
+
+    def _look(self) -> tuple[NDArray[np.float32], float]:
+        """Run the unmasked image twice: its prediction, and how far two runs are apart."""
+        model = self._model
+        with model.computing():
+            image = model.to_input(self._pixels)
+            begin = time.perf_counter()
+            first, again = (model.logits(image)[0].float().cpu().numpy() for _ in range(2))
+            self._net_seconds += time.perf_counter() - begin
+        self._extra += 2
+        if not np.isfinite(first).all():
+            raise FloatingPointError(
+                f"{model.name}: {int((~np.isfinite(first)).sum())} of {len(first)} logits of the unmasked image are "
+                "NaN or infinite; check the weights and the preprocessing."
+            )
+        apart = float(np.abs(first - again).max())
+        return first, apart if not apart <= _SAME * float(np.abs(first).max()) else 0.0
+
+    def _run_preview(self) -> Iterator[Step[Attribution]]:
+        """Redraw blocks of two by two under the design's first masks."""
+        blocks = tuple(-(-side // 2) for side in self._method.shape)
+        design = self._make_design(
+            block_index(self._method.shape, (blocks[0], blocks[1])),
+            grid=(blocks[0], blocks[1]),
+            stage="preview",
+            rows=min(_PREVIEW_ROWS, self._method.rows),
+        )
+        self._total = self._planned() + design.landing.array[..., 0].size
+        store = self._store(design.landing)
+        yield from self._fill(design, store, first=_FIRST_ROWS)
+        store.pinned = False
+        self._extra += design.landing.array[..., 0].size
+
+    def _tune(self) -> Iterator[Step[Attribution]]:
+        """Measure how this network runs fastest here, then run the design that way."""
+        tuner = Tuner(self._model, int(_TUNING_SHARE * self._planned()), self._pixels)
+        for _ in tuner.steps():
+            yield self._step("tuning")
+        self._extra += tuner.n_forwards
+        self._net_seconds += self._forward.net_seconds
+        self._extra += self._forward.n_padding
+        self._forward = self._new_forward()
+
+    def _full(self) -> Iterator[Step[Attribution]]:
+        """Fill the design row by row, until the last or until the stop rule is met."""
+        method = self._method
+        design = self._make_design(np.arange(method.cells), grid=method.shape, stage="rows", rows=method.rows)
+        self._total = self._done + self._planned()
+        store = self._store(design.landing)
+        first = min(_PREVIEW_ROWS if self._preview else _FIRST_ROWS, method.rows)
+        try:
+            yield from self._fill(design, store, first=first)
+        finally:
+            store.pinned = False
+        shelf.trim()
+
+    def _refined(self) -> Iterator[Step[Attribution]]:
+        """Go from coarse blocks to cells, splitting only the blocks whose index may matter."""
+        method = self._method
+        settled: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []  # a group's cells, and its column
+        open_cells = np.arange(method.cells)
+        grids = levels(method.shape)
+        ends: NDArray[np.float32] | None = None  # the columns of A, and of B
+        forwards = 0
+        for level, member in enumerate(blocks(grids)):
+            groups = np.full(method.cells, -1)
+            groups[open_cells] = np.unique(member[open_cells], return_inverse=True)[1]
+            design = self._make_design(
+                groups, grid=method.shape, stage="rows", rows=method.rows, ends=level == 0 or None
+            )
+            self._total = max(self._total, self._done + design.landing.array[..., 0].size)
+            store = self._store(design.landing)
+            yield from self._fill(design, store, first=_FIRST_ROWS if level == 0 else None)
+            logits = design.landing.array
+            forwards += logits[..., 0].size
+            self._design_forwards = forwards
+            if ends is None:
+                ends = logits[:, [0, -1]] if method.first_order else logits[:, :1]
+                logits = logits[:, 1:-1] if method.first_order else logits[:, 1:]
+            fresh = [(np.flatnonzero(groups == g), logits[:, g]) for g in range(logits.shape[1])]
+            record = self._assemble([*settled, *fresh], ends, complete=level == len(grids) - 1)
+            yield self._step("rows")
+            if level == len(grids) - 1:
+                return
+            keep = self._worth_splitting(record)
+            settled += [group for group, kept in zip(fresh, keep[len(settled) :], strict=True) if not kept]
+            split = [cells for (cells, _), kept in zip(fresh, keep[-len(fresh) :], strict=True) if kept]
+            if not split:
+                self._assemble(settled, ends, complete=True)
+                yield self._step("rows")
+                return
+            open_cells = np.concatenate(split)
+
+    def _worth_splitting(self, record: Attribution) -> NDArray[np.bool_]:
+        scores = record.scores(self._target)
+        return alive(total_order(scores), total_order_error(scores), rows=len(scores))
+
+    def _assemble(
+        self, parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]], ends: NDArray[np.float32], *, complete: bool
+    ) -> Attribution:
+        """Make a record of groups that were filled at different levels."""
+        groups = np.empty(self._method.cells, dtype=np.int64)
+        for g, (cells, _) in enumerate(parts):
+            groups[cells] = g
+        columns = [ends[:, :1], *(column[:, np.newaxis] for _, column in parts)]
+        store = Logits(np.concatenate([*columns, ends[:, 1:]], axis=1), self._reference)
+        store.pinned = False
+        shelf.touch(store)
+        return self._new_record(
+            store, len(ends), groups, grid=self._method.shape, preview=not complete, complete=complete
+        )
+
+    # -- filling ------------------------------------------------------------------------------------------------------
+
+    def _fill(self, design: _Design, store: Logits, *, first: int | None) -> Iterator[Step[Attribution]]:
+        """Run a design row by row; from row `first` on, make a record whenever a row is full."""
+        rows, columns = design.landing.array.shape[:2]
+        size = rows * columns
+        place, shown, published = 0, 0, 0.0
+        while place < size:
+            chunk = np.arange(place, min(place + self._forward.batch_size, size))
+            row, column = np.divmod(chunk, columns)
+            masks = np.where(design.member[column], self._b[row], self._a[row])
+            try:
+                design.landing.put(chunk.tolist(), self._forward(masks))
+            except BatchHalved:
+                self._done -= place % columns
+                self._extra += place % columns
+                place -= place % columns  # a row is not mixed from two batch sizes
+                yield self._step(design.stage)
+                continue
+            place += len(chunk)
+            self._done += len(chunk)
+            full = place // columns
+            due = self._model.device.type == "cpu" or time.perf_counter() - published > _PUBLISH
+            if first is not None and full > shown and full >= first and (due or full == rows):
+                design.landing.wait()
+                shown, published = full, time.perf_counter()
+                met = self._publish(design, store, full)
+                yield self._step(design.stage)
+                if met:
+                    return
+            else:
+                yield self._step(design.stage)
+        design.landing.wait()
+
+    def _publish(self, design: _Design, store: Logits, full: int) -> bool:
+        """Make a record of the rows so far; tell whether the stop rule is met."""
+        preview = design.stage == "preview"
+        rule = None if preview or self._method.refine else self._method.until
+        met = rule is not None and rule.met(self._read(store, full, design))
+        if not preview:
+            self._design_forwards = full * design.landing.array.shape[1]
+        last = not preview and not self._method.refine and (met or full == len(design.landing.array))
+        self._new_record(
+            store,
+            full,
+            design.groups,
+            grid=design.grid,
+            preview=preview or self._method.refine,
+            complete=last,
+        )
+        return met
+
+    def _read(self, store: Logits, rows: int, design: _Design) -> NDArray[np.float64]:
+        target = int(self._reference.argmax()) if self._target is None else self._target
+        return store.scores(target, self._method.score, rows)[:, : int(design.groups.max()) + 2]
+
+    def _make_design(
+        self, groups: NDArray[np.int64], *, grid: tuple[int, int], stage: str, rows: int, ends: bool | None = True
+    ) -> _Design:
+        """Lay out the columns of a grouping: A, each group redrawn, and B where first-order indices are wanted."""
+        count = int(groups.max()) + 1
+        member = groups[np.newaxis] == np.arange(count)[:, np.newaxis]
+        if ends:
+            member = np.concatenate([np.zeros((1, len(groups)), dtype=bool), member])
+            if self._method.first_order and stage != "preview":
+                member = np.concatenate([member, np.ones((1, len(groups)), dtype=bool)])
+        shape = (rows, len(member), len(self._model.class_names))
+        per_cell = np.arange(grid[0] * grid[1]) if stage == "preview" else groups
+        return _Design(member, per_cell, grid, stage, Landing(shape, self._model.device, self._model.name))
+
+    def _store(self, landing: Landing) -> Logits:
+        shelf.trim(room=landing.array.nbytes)
+        store = Logits(landing.array, self._reference)
+        shelf.touch(store)
+        return store
+
+    def _new_forward(self) -> MaskedForward:
+        model = self._model
+        baseline = self._method.baseline.pixels(model, self._pixels)
+        with model.computing():
+            model.runner()  # settles the plan
+        size = model.batch_size if self._method.refine else even_batch(self._planned(), model.batch_size)
+        return MaskedForward(model, self._pixels, baseline, self._method.shape, batch_size=size)
+
+    def _planned(self) -> int:
+        """Count the forwards of the whole design; refined, of its first level."""
+        method = self._method
+        grid = levels(method.shape)[0] if method.refine else method.shape
+        return method.rows * (grid[0] * grid[1] + 1 + method.first_order)
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    def _step(self, stage: str) -> Step[Attribution]:
+        """Close a chunk of work."""
+        self._seconds += time.perf_counter() - self._chunk
+        return Step(self._done, max(self._total, self._done), stage, self._record)
+
+    def _new_record(
+        self,
+        store: Logits,
+        rows: int,
+        groups: NDArray[np.int64],
+        *,
+        grid: tuple[int, int],
+        preview: bool,
+        complete: bool,
+    ) -> Attribution:
+        self._record = Attribution(
+            store=store,
+            rows=rows,
+            reference=self._reference,
+            grid=grid,
+            groups=groups,
+            n_forwards=rows * store.shape[1] if preview and not self._method.refine else self._design_forwards,
+            method=self._method,
+            provenance=self._provenance(changed=complete and self._model.fingerprint() != self._fingerprint),
+            class_names=self._model.class_names,
+            geometry=self._geometry,
+            photo=self._photo,
+            preview=preview,
+            complete=complete,
+        )
+        return self._record
+
+    def _provenance(self, *, changed: bool) -> Provenance:
+        model, forward = self._model, self._forward
+        how = f"{model.plan.describe()}{', tokens blended' if forward.blends_tokens else ''}"
+        return Provenance(
+            model=model.name,
+            fingerprint=self._fingerprint,
+            source=model.source,
+            device=str(model.device),
+            plan=how,
+            version=__version__,
+            seconds=self._seconds + time.perf_counter() - self._chunk,
+            net_seconds=self._net_seconds + forward.net_seconds,
+            n_extra=self._extra + forward.n_padding,
+            noise=model.plan.noise,
+            wobble=self._wobble,
+            changed=changed,
+        )
+
+
+def _check_grid(grid: tuple[int, int], size: tuple[int, ...]) -> None:
+    if grid[0] > size[0] or grid[1] > size[1]:
+        raise ValueError(
+            f"grid: wanted at most one cell a pixel of the network's input, {size[0]} x {size[1]}, got {grid[0]} x "
+            f"{grid[1]}."
+        )

@@ -172,6 +172,11 @@ describe("states", () => {
     expect(find(".prog").getAttribute("aria-valuenow")).toBe("24");
   });
 
+  it("measuring, said once and not taken for a queue", () => {
+    const { find } = shown(makeStatus("computing", { stage: "tuning", done: 70, total: 2148, eta: 9 }));
+    expect(words(find)).toContain("Measuring how this network runs fastest");
+  });
+
   it("rows, with a Stop that is sent", () => {
     const { fake, find } = shown(makeStatus("computing", { stage: "rows", rows: 12, eta: 20 }));
     expect(words(find)).toBe("12 of 32 rows · 20\u00a0s left");

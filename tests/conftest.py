@@ -13,6 +13,19 @@ from torch import nn
 import whatwhere as ww
 
 
+def pytest_addoption(parser):
+    parser.addoption("--extended", action="store_true", help="run the long sweeps as well")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--extended"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("extended")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("extended")]
+
+
 @pytest.fixture(scope="session")
 def model():
     return ww.load_model("efficientnet_lite0", device="cpu")

@@ -200,3 +200,17 @@ def test_a_batch_size_that_a_person_sets_is_kept(small):
     assert "tuning" not in [step.stage for step in steps]
     assert small.batch_size == 2
     assert "2 images a batch" in steps[-1].record.provenance.plan
+
+
+@pytest.mark.extended
+def test_a_compiled_plan_gives_the_same_map(small):
+    """Takes a compiler and half a minute."""
+    image = np.random.default_rng(0).random((32, 32, 3)).astype(np.float32)
+    method = ww.Sobol(grid=4, rows=8)
+    small.batch_size = 4
+    plain = method.run(small, image)
+    small.plan = Plan(4, folded=True, compiled=True)
+    compiled = method.run(small, image)
+    assert "compiled" in compiled.provenance.plan
+    assert compiled.logits == pytest.approx(plain.logits, abs=1e-4)
+    assert compiled.values() == pytest.approx(plain.values(), rel=1e-2, abs=1e-4)

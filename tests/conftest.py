@@ -42,6 +42,15 @@ def untrained():
     return make
 
 
+@pytest.fixture
+def one_thread():
+    """Small images gain nothing from threads, and lose much where other work has the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Counting(nn.Module):
     """A network made of a function of the image, which counts the images that it sees."""
 

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from whatwhere.dataflow import record, refilled, tensors_in
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class Named(NamedTuple):
     a: Any

@@ -7,6 +7,8 @@ from torch import nn
 from whatwhere.images import read_photo
 from whatwhere.layers import LayerInfo, list_layers, nearest_layers
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def listed(net, height=64, width=None, count=1):
     return {i.name: i for i in list_layers(net.eval(), torch.randn(count, 3, height, width or height))}

@@ -12,6 +12,8 @@ from torch.nn.utils import parametrizations, prune
 from whatwhere.images import read_photo
 from whatwhere.replica import AliasReplica
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def small():
     return nn.Sequential(

@@ -196,12 +196,15 @@ def record(net: nn.Module, images: Tensor) -> Dataflow:
     Notes
     -----
     One forward pass, and some 20 microseconds an operation. Operations are seen below Python, after dispatch, so
-    functional calls, control flow and scripted parts are seen like layers. What passes through NumPy is not.
+    functional calls, control flow and scripted parts are seen like layers. What passes through NumPy is not. Scripted
+    modules have no calls of their own, since they take no hooks.
     """
     recorder = _Recorder()
     names = {id(module): name for name, module in reversed([*net.named_modules(remove_duplicate=False)])}
     with torch.inference_mode(), contextlib.ExitStack() as hooks:
         for module in net.modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # it takes no hooks
             handle = module.register_forward_hook(recorder.hook(names[id(module)]))
             hooks.callback(handle.remove)
         with recorder:

@@ -251,7 +251,7 @@ class _Reader:
         for grid in reversed(self.grids):
             if tokens - math.prod(grid) in allowed:
                 return grid
-        for prefix in allowed:
+        for prefix in () if self.grids else allowed:
             rows = round(math.sqrt(max(0, tokens - prefix) * self.size[0] / self.size[1]))
             if rows and (tokens - prefix) % rows == 0:
                 grid = (rows, (tokens - prefix) // rows)

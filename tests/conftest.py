@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 import whatwhere as ww
@@ -34,6 +36,32 @@ def model():
 @pytest.fixture(scope="session")
 def photos():
     return ww.examples.photos()
+
+
+@pytest.fixture(scope="session")
+def untrained():
+    """Make a torchvision network with random weights, in eval mode, once a session; tests leave it as it is."""
+
+    @functools.cache
+    def make(name):
+        torch.manual_seed(0)
+        options = {"vit_b_16": {"image_size": 64}, "googlenet": {"init_weights": False}}.get(name, {})
+        net = torchvision.models.get_model(name, weights=None, num_classes=7, **options).eval()
+        for weight in net.parameters():
+            if weight.ndim > 1 and not weight.any():
+                nn.init.normal_(weight, std=0.02)  # ViT's head begins with zeros, and all outputs would be equal
+        return net
+
+    return make
+
+
+@pytest.fixture
+def one_thread():
+    """Small images gain nothing from threads, and lose much where other work has the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Counting(nn.Module):

@@ -9,7 +9,7 @@ import torch
 
 import whatwhere as ww
 from whatwhere import zoo
-from whatwhere.images import read_photo
+from whatwhere.pixels.images import read_photo
 from whatwhere.zoo import SamePadConv2d, efficientnet_lite0
 
 

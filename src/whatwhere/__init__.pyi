@@ -12,8 +12,8 @@ from whatwhere.engine.stopping import Width as Width
 from whatwhere.engine.tuning import tune as tune
 from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
-from whatwhere.plans import Plan as Plan
-from whatwhere.preprocess import Preprocess as Preprocess
+from whatwhere.nets.plans import Plan as Plan
+from whatwhere.pixels.preprocess import Preprocess as Preprocess
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.zoo import load_model as load_model
 

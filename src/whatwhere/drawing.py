@@ -17,8 +17,8 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from whatwhere.geometry import Geometry
-    from whatwhere.images import Pixels
+    from whatwhere.pixels.geometry import Geometry
+    from whatwhere.pixels.images import Pixels
 
 _UNSEEN = 0.45  # brightness of what the crop never showed the network
 _SATURATION = 0.2  # of the photo under a map, so that hue means the map

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from whatwhere.batches import is_batch, photos_from, photos_from_batch
 from whatwhere.classes import ClassNames
-from whatwhere.images import read_photo
-from whatwhere.outputs import probabilities, read_output
-from whatwhere.plan_memory import recall, remember
-from whatwhere.plans import Plan, Runner, default_plan
-from whatwhere.preprocess import Preprocess
-from whatwhere.replica import AliasReplica
+from whatwhere.nets.outputs import probabilities, read_output
+from whatwhere.nets.plan_memory import recall, remember
+from whatwhere.nets.plans import Plan, Runner, default_plan
+from whatwhere.nets.replica import AliasReplica
+from whatwhere.pixels.batches import is_batch, photos_from, photos_from_batch
+from whatwhere.pixels.images import read_photo
+from whatwhere.pixels.preprocess import Preprocess
 from whatwhere.workers import device_lock
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from whatwhere.cut import Cut
-    from whatwhere.images import ImageLike, Photo, Pixels
-    from whatwhere.layers import LayerInfo
-    from whatwhere.outputs import OutputLike
-    from whatwhere.preprocess import Interpolation
+    from whatwhere.nets.cut import Cut
+    from whatwhere.nets.layers import LayerInfo
+    from whatwhere.nets.outputs import OutputLike
+    from whatwhere.pixels.images import ImageLike, Photo, Pixels
+    from whatwhere.pixels.preprocess import Interpolation
 
 _ANY_SIZE = 224  # a network that takes any size is looked at with this one
 
@@ -310,7 +310,7 @@ class VisionModel:
         Parameters
         ----------
         image : image
-            Whatever `whatwhere.images.read_photo` reads.
+            Whatever `whatwhere.pixels.images.read_photo` reads.
 
         Returns
         -------
@@ -354,7 +354,7 @@ class VisionModel:
         tuple of LayerInfo
             Name, kind, shape, sign and token grid of each, and whether what follows is affine.
         """
-        from whatwhere.layers import list_layers
+        from whatwhere.nets.layers import list_layers
 
         with self.computing():
             return list_layers(self.net, self.example())
@@ -377,7 +377,7 @@ class VisionModel:
         ValueError
             If there is no such layer (the nearest names are listed), or something bypasses it.
         """
-        from whatwhere.cut import Cut
+        from whatwhere.nets.cut import Cut
 
         with self.computing():
             return Cut(self.net, layer, self.example())

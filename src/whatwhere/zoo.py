@@ -17,7 +17,7 @@ from torchvision.models import EfficientNet_B0_Weights
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
 
 from whatwhere.model import VisionModel
-from whatwhere.preprocess import Preprocess
+from whatwhere.pixels.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

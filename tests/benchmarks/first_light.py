@@ -50,7 +50,7 @@ def engine() -> None:
     import torch
 
     import whatwhere as ww
-    from whatwhere.images import read_photo
+    from whatwhere.pixels.images import read_photo
 
     model, photo = ww.load_model("efficientnet_lite0", device="cpu"), ww.examples.photos()["coffee"]
     one = model.to_input(model.preprocess.pixels(read_photo(photo)))

@@ -25,7 +25,7 @@ def test_plain_colours(toy, image):
 
 
 def test_the_mean_colour_is_zero_after_normalisation(model, photos):
-    from whatwhere.images import read_photo
+    from whatwhere.pixels.images import read_photo
 
     pixels = model.preprocess.pixels(read_photo(photos["coffee"]))
     assert (model.preprocess.normalise(Baseline("mean").pixels(model, pixels)) == 0).all()

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from whatwhere.attribution.sobol import Sobol
-    from whatwhere.images import Photo
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import Photo
 
 _FIRST_ROWS = 2  # a map needs two
 _PREVIEW_ROWS = 4  # rows of the preview, and rows of the full design from which it replaces the preview

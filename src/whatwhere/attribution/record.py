@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from whatwhere.classes import ClassNames
     from whatwhere.engine.logits import Logits
     from whatwhere.engine.scores import ScoreKind
-    from whatwhere.geometry import Geometry
-    from whatwhere.images import Photo
+    from whatwhere.pixels.geometry import Geometry
+    from whatwhere.pixels.images import Photo
 
 Kind: TypeAlias = Literal["total", "first", "slope"]
 Bound: TypeAlias = Literal["lower", "upper"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from whatwhere.engine.baseline import Baseline
 from whatwhere.engine.sampling import SAMPLERS, base_matrices
 from whatwhere.engine.scores import SCORES
-from whatwhere.images import is_one_image, iterate_images, read_photo
 from whatwhere.jobs import Job, Step
+from whatwhere.pixels.images import is_one_image, iterate_images, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from whatwhere.attribution.record import Attribution
     from whatwhere.engine.scores import ScoreKind
     from whatwhere.engine.stopping import StopRule
-    from whatwhere.images import ImageLike
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import ImageLike
 
 _AXES = 2
 _MIN_ROWS = 2
@@ -172,7 +172,7 @@ class Sobol:
         model : VisionModel
             The network.
         images : image, or dict, sequence, folder or dataset of images
-            Anything `whatwhere.images.read_photo` reads.
+            Anything `whatwhere.pixels.images.read_photo` reads.
         target : int or str, optional
             Class that a stop rule or refinement looks at; by default the predicted one.
         progress : bool, optional
@@ -193,7 +193,7 @@ class Sobol:
         UserWarning
             If the network is not deterministic, or its weights changed meanwhile.
         """
-        from whatwhere.images import name_images
+        from whatwhere.pixels.images import name_images
 
         named = name_images(images)
         for name, image in named.items():
@@ -251,7 +251,7 @@ class Sobol:
         model : VisionModel
             The network.
         image : image
-            Anything `whatwhere.images.read_photo` reads.
+            Anything `whatwhere.pixels.images.read_photo` reads.
         target : int or str, optional
             Class that a stop rule or refinement looks at; by default the predicted one.
         preview : bool, default False
@@ -280,7 +280,7 @@ class Sobol:
         model : VisionModel
             The network.
         image : image
-            Anything `whatwhere.images.read_photo` reads; it is read, and refused, at once.
+            Anything `whatwhere.pixels.images.read_photo` reads; it is read, and refused, at once.
         target : int or str, optional
             Class that a stop rule or refinement looks at; by default the predicted one.
         preview : bool, default False
@@ -308,7 +308,7 @@ class Sobol:
         model : VisionModel
             The network.
         image : image
-            Anything `whatwhere.images.read_photo` reads.
+            Anything `whatwhere.pixels.images.read_photo` reads.
         target : int or str, optional
             Class that a stop rule or refinement looks at; by default the predicted one.
         preview : bool, default False

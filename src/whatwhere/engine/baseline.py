@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from whatwhere.images import Photo, read_photo
+from whatwhere.pixels.images import Photo, read_photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from whatwhere.images import ImageLike, Pixels
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import ImageLike, Pixels
 
 BaselineKind: TypeAlias = Literal["mean", "black", "white", "blur", "image"]
 _KINDS = ("mean", "black", "white", "blur", "image")
@@ -82,7 +82,7 @@ class Baseline:
         Parameters
         ----------
         image : image
-            Anything `whatwhere.images.read_photo` reads; it is prepared as the explained image is.
+            Anything `whatwhere.pixels.images.read_photo` reads; it is prepared as the explained image is.
 
         Returns
         -------

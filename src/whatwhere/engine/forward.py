@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from whatwhere.images import Pixels
     from whatwhere.model import VisionModel
-    from whatwhere.plans import Runner
+    from whatwhere.nets.plans import Runner
+    from whatwhere.pixels.images import Pixels
 
 _IN_FLIGHT = 2  # batches queued on a GPU beyond the one that runs: enough to keep it busy, few enough to stop soon
 

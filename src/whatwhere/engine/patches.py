@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.engine.masks import cell_index
-from whatwhere.plans import Runner
-from whatwhere.replica import AliasReplica
+from whatwhere.nets.plans import Runner
+from whatwhere.nets.replica import AliasReplica
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,16 +17,16 @@ import torch
 from whatwhere.engine.forward import is_out_of_memory
 from whatwhere.engine.masks import cell_index
 from whatwhere.engine.sampling import nested_net
-from whatwhere.images import read_photo
-from whatwhere.plans import Plan, Runner
+from whatwhere.nets.plans import Plan, Runner
+from whatwhere.pixels.images import read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from whatwhere.images import ImageLike, Pixels
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import ImageLike, Pixels
 
 #: Noise that reduced precision may add to an index: a twentieth of a cell's mean share on an 8 x 8 grid.
 NOISE_LIMIT = 1e-3

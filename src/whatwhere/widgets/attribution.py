@@ -9,7 +9,7 @@ import traitlets
 
 from whatwhere.attribution import Attribution, Sobol
 from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
-from whatwhere.images import name_images, read_photo
+from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._traits import ClassTrait
 from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from whatwhere.classes import ClassNames
-    from whatwhere.geometry import Geometry
-    from whatwhere.images import Photo
     from whatwhere.jobs import Job
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.geometry import Geometry
+    from whatwhere.pixels.images import Photo
 
 _PICTURE_WIDTH = 480
 _PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
@@ -42,7 +42,7 @@ class AttributionView(View):
     model : VisionModel
         The network.
     images : image, or dict or sequence of images
-        Anything `whatwhere.images.read_photo` reads. All are read, and refused, at once.
+        Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
     method : Sobol, optional
         By default ``Sobol(grid=8, rows=32, seed=0)``.
     **traits : object

@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 from torch.fx.proxy import GraphAppendingTracer
 
-from whatwhere.dataflow import tensors_in
+from whatwhere.nets.dataflow import tensors_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

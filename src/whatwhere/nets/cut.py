@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from whatwhere.dataflow import refilled, tensors_in
-from whatwhere.layers import check_net_and_example, list_layers, nearest_layers, pair_of_images
-from whatwhere.split import CannotSplitError, split_tail
+from whatwhere.nets.dataflow import refilled, tensors_in
+from whatwhere.nets.layers import check_net_and_example, list_layers, nearest_layers, pair_of_images
+from whatwhere.nets.split import CannotSplitError, split_tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
-    from whatwhere.layers import LayerInfo
+    from whatwhere.nets.layers import LayerInfo
 
 # Of the largest output: the same sums in another order, and such sums in TensorFloat-32, as GPUs make them.
 _ROUNDING, _GPU_ROUNDING = 1e-5, 2e-3
@@ -42,14 +42,14 @@ class Cut:
     Parameters
     ----------
     net : torch.nn.Module
-        The network, in eval mode; `whatwhere.replica.AliasReplica.net` is.
+        The network, in eval mode; `whatwhere.nets.replica.AliasReplica.net` is.
     layer : str, int or torch.nn.Module
         The layer's name, the layer itself, or its place among the layers that can be cut, in the order in which they
         finish: -1 is the last.
     example : Tensor of shape (N, C, H, W)
         An input on the network's device; one image is enough. It is not kept, only its size, type and device.
     layers : sequence of LayerInfo, optional
-        What `whatwhere.layers.list_layers` said about this network; by default it is asked.
+        What `whatwhere.nets.layers.list_layers` said about this network; by default it is asked.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from whatwhere.dataflow import record, refilled, tensors_in
+from whatwhere.nets.dataflow import record, refilled, tensors_in
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

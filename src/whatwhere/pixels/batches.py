@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from whatwhere.arrays import from_tensor, is_tensor
-from whatwhere.images import Photo, unlabelled
+from whatwhere.pixels.arrays import from_tensor, is_tensor
+from whatwhere.pixels.images import Photo, unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from whatwhere.preprocess import Preprocess
+    from whatwhere.pixels.preprocess import Preprocess
 
 _IMAGE_AXES = 3
 _ROUNDING = 1e-3  # a normalised batch went through float32 arithmetic

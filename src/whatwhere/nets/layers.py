@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from whatwhere.dataflow import record
+from whatwhere.nets.dataflow import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
-    from whatwhere.dataflow import Call, Dataflow
+    from whatwhere.nets.dataflow import Call, Dataflow
 
 Layout = Literal["maps", "maps_last", "tokens", "vector", "other"]
 Evidence = Literal["structure", "example"]
@@ -80,8 +80,8 @@ def list_layers(net: nn.Module, example: Tensor) -> tuple[LayerInfo, ...]:
     Parameters
     ----------
     net : torch.nn.Module
-        The network, in eval mode; `whatwhere.replica.AliasReplica.net` is. Its inner layers get hooks for one forward
-        pass, and lose them after it.
+        The network, in eval mode; `whatwhere.nets.replica.AliasReplica.net` is. Its inner layers get hooks for one
+        forward pass, and lose them after it.
     example : Tensor of shape (N, C, H, W)
         An input, on the network's device.
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from whatwhere.images import read_photo
-from whatwhere.layers import LayerInfo, list_layers, nearest_layers
+from whatwhere.nets.layers import LayerInfo, list_layers, nearest_layers
+from whatwhere.pixels.images import read_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

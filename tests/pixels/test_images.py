@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from whatwhere.images import DatasetImage, Photo, is_one_image, iterate_images, name_images, read_photo
+from whatwhere.pixels.images import DatasetImage, Photo, is_one_image, iterate_images, name_images, read_photo
 
 GRADIENT = np.linspace(0, 255, 12 * 10 * 3).reshape(12, 10, 3).astype(np.uint8)
 
@@ -406,8 +406,8 @@ def test_a_hundred_megapixel_file_is_read_at_half_its_size():
 
 
 def test_large_pictures_are_the_same_in_every_form_and_turned_upright(monkeypatch):
-    monkeypatch.setattr("whatwhere.arrays._MOST_PIXELS", 100)
-    monkeypatch.setattr("whatwhere.arrays._STRIP_PIXELS", 40)
+    monkeypatch.setattr("whatwhere.pixels.arrays._MOST_PIXELS", 100)
+    monkeypatch.setattr("whatwhere.pixels.arrays._STRIP_PIXELS", 40)
     noise = np.random.default_rng(0).integers(0, 256, (31, 18, 3), dtype=np.uint8)
     photo = read_photo(noise)
     expected = np.stack([[noise[r : r + 3, c : c + 3].mean((0, 1)) for c in range(0, 18, 3)] for r in range(0, 31, 3)])

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.checks import pair
-from whatwhere.compositions import GIVE, filter_name, floats, from_composition, is_composition, short_or_pair
+from whatwhere.pixels.checks import pair
+from whatwhere.pixels.compositions import GIVE, filter_name, floats, from_composition, is_composition, short_or_pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from whatwhere.fingerprint import _WIDTH, _checksums, _odd_weights, fingerprint
+from whatwhere.nets.fingerprint import _WIDTH, _checksums, _odd_weights, fingerprint
 
 WRAP = 1 << 64
 

@@ -12,7 +12,7 @@ from torchvision import transforms as v1
 from torchvision.transforms import v2
 
 import whatwhere as ww
-from whatwhere.images import read_photo
+from whatwhere.pixels.images import read_photo
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 NORMALIZE = v1.Normalize(**IMAGENET)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from whatwhere.aliasing import alias, alias_copy, borrowed, hooked_modules, place, set_eval, unwrapped
-from whatwhere.fingerprint import check_has_numbers, fingerprint
+from whatwhere.nets.aliasing import alias, alias_copy, borrowed, hooked_modules, place, set_eval, unwrapped
+from whatwhere.nets.fingerprint import check_has_numbers, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +172,7 @@ class AliasReplica:
         Returns
         -------
         str
-            Sixteen hexadecimal digits; see `whatwhere.fingerprint.fingerprint`.
+            Sixteen hexadecimal digits; see `whatwhere.nets.fingerprint.fingerprint`.
         """
         self.refresh()
         return fingerprint(self.net)

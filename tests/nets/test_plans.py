@@ -9,11 +9,11 @@ import torchvision
 from torch import nn
 
 import whatwhere as ww
-from whatwhere import plan_memory
 from whatwhere.engine.tuning import NOISE_LIMIT, Tuner
-from whatwhere.images import read_photo
-from whatwhere.plans import Plan, Runner, default_plan, fold_batch_norm
-from whatwhere.replica import AliasReplica
+from whatwhere.nets import plan_memory
+from whatwhere.nets.plans import Plan, Runner, default_plan, fold_batch_norm
+from whatwhere.nets.replica import AliasReplica
+from whatwhere.pixels.images import read_photo
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whatwhere.arrays import channels_last, from_tensor, is_tensor, to_pixels
-from whatwhere.files import from_pil, images_below, read_file
+from whatwhere.pixels.arrays import channels_last, from_tensor, is_tensor, to_pixels
+from whatwhere.pixels.files import from_pil, images_below, read_file
 
 #: What stands for one image: a file, its bytes, an open file, a PIL image, a numpy array (H, W[, C]), a torch tensor
 #: ([C, ]H, W), an item of a dataset or a Photo.

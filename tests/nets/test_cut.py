@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from whatwhere.cut import Cut
-from whatwhere.dataflow import tensors_in
-from whatwhere.images import read_photo
-from whatwhere.layers import list_layers
-from whatwhere.replica import AliasReplica
-from whatwhere.split import CannotSplitError, split_tail
+from whatwhere.nets.cut import Cut
+from whatwhere.nets.dataflow import tensors_in
+from whatwhere.nets.layers import list_layers
+from whatwhere.nets.replica import AliasReplica
+from whatwhere.nets.split import CannotSplitError, split_tail
+from whatwhere.pixels.images import read_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

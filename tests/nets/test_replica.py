@@ -9,8 +9,8 @@ import torchvision
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from whatwhere.images import read_photo
-from whatwhere.replica import AliasReplica
+from whatwhere.nets.replica import AliasReplica
+from whatwhere.pixels.images import read_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.checks import pair
+from whatwhere.pixels.checks import pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable

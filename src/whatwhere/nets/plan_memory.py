@@ -10,7 +10,7 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 
-from whatwhere.plans import Plan
+from whatwhere.nets.plans import Plan
 
 logger = logging.getLogger(__name__)
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 import numpy as np
 from PIL import Image
 
-from whatwhere import recipes
-from whatwhere.checks import colours, pair, whole_number
-from whatwhere.geometry import Geometry
-from whatwhere.images import Photo
+from whatwhere.pixels import recipes
+from whatwhere.pixels.checks import colours, pair, whole_number
+from whatwhere.pixels.geometry import Geometry
+from whatwhere.pixels.images import Photo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from whatwhere.images import Pixels
+    from whatwhere.pixels.images import Pixels
 
 #: Filters that Pillow resamples with.
 Interpolation: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from whatwhere.arrays import block_side, in_strips, to_pixels
+from whatwhere.pixels.arrays import block_side, in_strips, to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from whatwhere.outputs import probabilities, read_output
+from whatwhere.nets.outputs import probabilities, read_output
 
 ROWS = torch.arange(6.0).reshape(2, 3)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import whatwhere as ww
-from whatwhere.images import Photo, read_photo
+from whatwhere.pixels.images import Photo, read_photo
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 AS_IS = {"mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -127,7 +127,7 @@ def test_a_part_is_resampled_as_the_whole_is(monkeypatch, eight_bit):
     photo = Photo((rng.integers(0, 256, (40, 700, 3)) / 255).astype(np.float32))
     preprocess = ww.Preprocess(resize=57, crop=(48, 48), eight_bit=eight_bit, **HALF)
     whole = preprocess.pixels(photo)
-    monkeypatch.setattr("whatwhere.preprocess._SPARE", 0)
+    monkeypatch.setattr("whatwhere.pixels.preprocess._SPARE", 0)
     assert preprocess.pixels(photo) == pytest.approx(whole, abs=1e-4 + eight_bit * 1.01 / 255)
 
 

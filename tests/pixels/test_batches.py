@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import whatwhere as ww
-from whatwhere.batches import is_batch, photos_from, photos_from_batch
+from whatwhere.pixels.batches import is_batch, photos_from, photos_from_batch
 
 PREPROCESS = ww.Preprocess(
     resize=8, crop=(8, 8), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), channel_order="BGR"

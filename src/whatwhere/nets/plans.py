@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from whatwhere.outputs import read_output
-from whatwhere.replica import AliasReplica
+from whatwhere.nets.outputs import read_output
+from whatwhere.nets.replica import AliasReplica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatwhere.outputs import OutputLike
+    from whatwhere.nets.outputs import OutputLike
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: dict[str, torch.dtype] = {
@@ -121,7 +121,7 @@ class Runner:
     example : Tensor of shape (1, C, h, w)
         A normalised image, on the device.
     output : str, int, callable or None
-        See `whatwhere.outputs.read_output`.
+        See `whatwhere.nets.outputs.read_output`.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ def fold_batch_norm(net: nn.Module, example: Tensor, output: OutputLike = None) 
     example : Tensor of shape (1, C, h, w)
         A normalised image.
     output : str, int, callable or None
-        See `whatwhere.outputs.read_output`.
+        See `whatwhere.nets.outputs.read_output`.
 
     Returns
     -------

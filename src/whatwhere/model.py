@@ -131,13 +131,15 @@ class VisionModel:
         self.output = output
         self.name = name or type(self._alias.net).__name__
         self.source = source
-        self._runner: tuple[tuple[str, int, Plan], Runner] | None = None
+        self._runner: tuple[tuple[str, int, int, Plan], Runner] | None = None
         self._probe: Tensor | None = None
         self._found = ""  # the last fingerprint
         count = self._count_classes()
         self.class_names = _name_classes(class_names, preprocess, count)
-        self._plan = recall(self._machine_key()) or default_plan(self._alias.net, self.device)
-        self._tuned = recall(self._machine_key()) is not None
+        known = recall(self._machine_key()) if self.aliased else None
+        self._plan = known or (default_plan(self.net, self.device) if self.aliased else Plan(1, channels_last=False))
+        self._tuned = known is not None or not self.aliased
+        self._noise_of = ""  # the weights that the plan's noise was measured with
 
     def __repr__(self) -> str:
         size = self.preprocess.input_size
@@ -166,7 +168,24 @@ class VisionModel:
 
     @plan.setter
     def plan(self, plan: Plan) -> None:
-        self._plan, self._tuned = plan, True
+        if not isinstance(plan, Plan):
+            raise TypeError(f"plan: wanted a ww.Plan, got {type(plan).__name__} {plan!r}.")
+        self._plan, self._tuned, self._noise_of = plan, True, ""
+
+    @property
+    def aliased(self) -> bool:
+        """Whether `net` is an alias, whose layers may be replaced; if not, it is the user's own network."""
+        return self._alias.shared
+
+    @property
+    def precision(self) -> str:
+        """The network's own precision: that of its parameters, for example ``"float32"``."""
+        return str(_precision_of(self.net)).removeprefix("torch.")
+
+    @property
+    def noise_known(self) -> bool:
+        """Whether the plan keeps the network's own precision, or its noise was measured with these weights."""
+        return self._plan.precision == "float32" or self._noise_of == self._found
 
     @property
     def batch_size(self) -> int:
@@ -182,32 +201,41 @@ class VisionModel:
         """Whether the plan was measured, or set by hand; if not, the next long run measures one."""
         return self._tuned
 
-    def adopt(self, plan: Plan, *, final: bool = False) -> None:
-        """Take over a measured plan.
+    def adopt(self, plan: Plan, *, instead_of: Plan, final: bool = False) -> bool:
+        """Take over a measured plan, unless somebody has set another one meanwhile.
 
         Parameters
         ----------
         plan : Plan
             The plan.
+        instead_of : Plan
+            The plan that was there when it was measured.
         final : bool, default False
             Whether measuring is over: it is then remembered for this kind of network on this machine.
+
+        Returns
+        -------
+        bool
+            Whether it was taken over.
         """
-        self._plan = plan
+        if self._plan is not instead_of:
+            return False
+        self._plan, self._noise_of = plan, self._found
         if final:
             self._tuned = True
             remember(self._machine_key(), plan)
+        return True
 
     def shrink_batch(self, size: int) -> None:
-        """Take a smaller batch from now on, since a larger one did not fit.
+        """Take a smaller batch from now on, since a larger one did not fit; a later session tries the larger again.
 
         Parameters
         ----------
         size : int
             Images per forward pass.
         """
-        self._plan = replace(self._plan, batch_size=min(size, self._plan.batch_size))
-        if self._tuned:
-            remember(self._machine_key(), self._plan)
+        if size < self._plan.batch_size:
+            self._plan = replace(self._plan, batch_size=size)
 
     @contextlib.contextmanager
     def computing(self, *, gradients: bool = False, refresh: bool = True) -> Iterator[None]:
@@ -241,13 +269,16 @@ class VisionModel:
             Call it with normalised images inside `computing`. Folded weights are those of the last `fingerprint`, which
             whoever begins a computation takes.
         """
-        state = self._found or self.fingerprint(), self._alias.generation
-        if self._runner is None or self._runner[0] != (*state, self._plan):
-            self._runner = None  # give a copy's memory back before the next is made
-            runner = Runner(self.net, self._plan, self.example(), self.output)
-            self._plan = runner.plan
-            self._runner = ((*state, runner.plan), runner)
-        return self._runner[1]
+        state = self._found or self.fingerprint(), self._alias.generation, self._alias.revision
+        plan, known = self._plan, self._runner
+        if known is not None and known[0] == (*state, plan):
+            return known[1]
+        self._runner = known = None  # give a copy's memory back before the next is made
+        runner = Runner(self.net, plan, self.example(), self.output)
+        if self._plan is plan:
+            self._plan = runner.plan  # what could be done of it
+        self._runner = ((*state, runner.plan), runner)
+        return runner
 
     def example(self) -> Tensor:
         """Return a normalised image of noise, of the network's input size.
@@ -260,7 +291,7 @@ class VisionModel:
         if self._probe is None:
             noise = np.random.default_rng(0).random((*self.input_size, 3), dtype=np.float32)
             self._probe = self.to_input(noise)
-        return self._probe
+        return self._probe.clone()  # some networks normalise in place
 
     def to_input(self, pixels: Pixels) -> Tensor:
         """Normalise a cropped image and lay it out for the network.
@@ -400,6 +431,16 @@ class VisionModel:
         self._copy_of = self._source.fingerprint()
         return AliasReplica(copy.deepcopy(self._source.net).to(self.device))
 
+    def stamp(self) -> tuple[int, ...]:
+        """Return numbers that differ as soon as somebody trained or changed the network; much cheaper than a hash.
+
+        Returns
+        -------
+        tuple of int
+            See `whatwhere.nets.replica.AliasReplica.stamp`.
+        """
+        return self._source.stamp()
+
     def _count_classes(self) -> int:
         with self.computing():
             return read_output(self.net(self.example()), self.output, 1).shape[1]
@@ -426,8 +467,8 @@ def _precision_of(net: nn.Module) -> torch.dtype:
 
 def _one_name(device: torch.device) -> torch.device:
     """Give a device one name, since workers and locks go by it: ``cpu``, ``cuda:0``."""
-    if device.type == "cpu":
-        return torch.device("cpu")
+    if device.type in ("cpu", "mps"):  # there is one of them
+        return torch.device(device.type)
     return torch.device("cuda", torch.cuda.current_device()) if str(device) == "cuda" else device
 
 

@@ -118,7 +118,7 @@ def test_the_preview_comes_first_and_costs_few_forwards(toy, white):
     assert [r.rows for r in records if not r.preview] == [4, 5, 6, 7, 8]
     last = records[-1]
     assert last.n_forwards == 8 * 65
-    assert last.provenance.n_extra == 2 + 4 * 17, "the photo twice, and the preview"
+    assert last.provenance.n_extra == 4 + 4 * 17, "the photo twice, once more beside its baseline, and the preview"
     assert model.net.images == last.n_forwards + last.provenance.n_extra
     assert np.argmax(previews[-1].values(0)) == 0
 

@@ -187,13 +187,13 @@ def test_an_error_in_the_network_is_not_taken_for_memory(toy):
 
 
 def test_logits_land_in_their_places_and_a_bad_one_is_named():
-    landing = Landing((2, 3, 2), torch.device("cpu"), "net")
+    landing = Landing((2, 3, 2), torch.device("cpu"), "net", ("mask", "group"))
     landing.put([1, 2, 4], torch.arange(6.0).reshape(3, 2))
     landing.wait()
     assert landing.array.reshape(6, 2)[[1, 2, 4]].tolist() == [[0, 1], [2, 3], [4, 5]]
     landing.put([3], torch.zeros(1, 2))
     landing.put([5], torch.tensor([[0.0, torch.inf]]))
-    with pytest.raises(FloatingPointError, match=r"net: .* 1 of 2 .* first in row 1 \(cell group 1 redrawn\)"):
+    with pytest.raises(FloatingPointError, match=r"net: .* 1 of 2 .* first in row 1 \(group 2\)"):
         landing.wait()
 
 

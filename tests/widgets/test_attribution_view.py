@@ -266,15 +266,15 @@ def test_a_job_that_fails_keeps_the_last_map_and_says_what_happened(toy, images)
     def fails(x):
         calls["left"] -= 1
         if calls["left"] < 0:
-            raise MemoryError("no memory left for this batch")
+            raise OSError("no disk left for this batch")
         return brightness(x)
 
     view = ww.AttributionView(toy(fails), images, method=ww.Sobol(grid=8, rows=32))
-    with pytest.raises(MemoryError, match="no memory left"):
+    with pytest.raises(OSError, match="no disk left"):
         view.start().wait(PATIENCE)
     until(lambda: view._status["one"]["state"] == "failed")
     error = view._status["one"]["error"]
-    assert error["why"] == "MemoryError: no memory left for this batch"
+    assert error["why"] == "OSError: no disk left for this batch"
     assert error["what"]
     assert error["todo"]
     assert view.attribution is not None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from whatwhere._version import __version__
 from whatwhere.attribution.provenance import Provenance
 from whatwhere.attribution.record import Attribution
-from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch
-from whatwhere.engine.logits import Logits, shelf
+from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch, is_out_of_memory
+from whatwhere.engine.logits import Logits
 from whatwhere.engine.masks import block_index
 from whatwhere.engine.refine import alive, blocks, levels
 from whatwhere.engine.sensitivity import total_order, total_order_error
@@ -20,12 +21,15 @@ from whatwhere.engine.tuning import Tuner
 from whatwhere.jobs import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from whatwhere.attribution.sobol import Sobol
     from whatwhere.model import VisionModel
+    from whatwhere.nets.plans import Plan
     from whatwhere.pixels.images import Photo
 
 _FIRST_ROWS = 2  # a map needs two
@@ -35,6 +39,7 @@ _TUNING_FROM = 1000  # forwards that make measuring worth while
 _TUNING_SHARE = 0.05  # of the design's forwards, at most, go into measuring
 _PUBLISH = 0.05  # seconds between records on a GPU, where reading one means waiting for it
 _SAME = 1e-5  # of the largest logit: kernels that add in any order differ by that much
+_MIXED = 0.02  # of the largest logit: other kernels for another batch, in half precision, differ by less
 
 
 @dataclass
@@ -76,6 +81,7 @@ class SobolRun:
         self._target = None if target is None else model.class_names.resolve(target)
         self._preview = preview and not method.refine and min(method.shape) >= _PREVIEW_FROM
         self._fingerprint = model.fingerprint()
+        self._stamp = model.stamp()
         self._done = self._total = self._extra = self._design_forwards = 0
         self._seconds = self._net_seconds = 0.0
         self._record: Attribution | None = None
@@ -94,33 +100,52 @@ class SobolRun:
             self._chunk = time.perf_counter()  # what passed since is not ours
 
     def _stages(self) -> Iterator[Step[Attribution]]:
-        self._reference, self._wobble = self._look()
+        stage = "preview" if self._preview else "rows"
+        self._reference = yield from self._look(stage)
         self._forward = self._new_forward()
-        yield self._step("preview" if self._preview else "rows")
+        yield self._step(stage)
         if self._preview:
             yield from self._run_preview()
-        if not self._model.tuned and self._planned() >= _TUNING_FROM:
-            yield from self._tune()
+        if self._alone and not self._model.tuned and self._planned() >= _TUNING_FROM:
+            yield from self._tune(lambda tuner: tuner.steps(), int(_TUNING_SHARE * self._planned()))
+        elif not self._model.noise_known:
+            yield from self._tune(lambda tuner: tuner.check(), 0)
         yield from self._refined() if self._method.refine else self._full()
 
     # -- stages -------------------------------------------------------------------------------------------------------
 
-    def _look(self) -> tuple[NDArray[np.float32], float]:
-        """Run the unmasked image twice: its prediction, and how far two runs are apart."""
+    def _look(self, stage: str) -> Generator[Step[Attribution], None, NDArray[np.float32]]:
+        """Run the unmasked image twice, then beside its baseline: its prediction, and whether that can be relied on."""
         model = self._model
+        baseline = self._method.baseline.pixels(model, self._pixels)
+        begin = time.perf_counter()
         with model.computing():
-            image = model.to_input(self._pixels)
-            begin = time.perf_counter()
-            first, again = (model.logits(image)[0].float().cpu().numpy() for _ in range(2))
-            self._net_seconds += time.perf_counter() - begin
-        self._extra += 2
+            image, other = model.to_input(self._pixels), model.to_input(baseline)
+            first, again = (self._read(model.logits(image.clone())) for _ in range(2))
+        yield self._step(stage)
+        try:
+            with model.computing(refresh=False):
+                beside = self._read(model.logits(torch.cat([image, other])))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            beside = first  # with one image at a time there is nobody beside it
+        self._net_seconds += time.perf_counter() - begin
+        self._extra += 4
         if not np.isfinite(first).all():
             raise FloatingPointError(
                 f"{model.name}: {int((~np.isfinite(first)).sum())} of {len(first)} logits of the unmasked image are "
                 "NaN or infinite; check the weights and the preprocessing."
             )
-        apart = float(np.abs(first - again).max())
-        return first, apart if not apart <= _SAME * float(np.abs(first).max()) else 0.0
+        scale = float(np.abs(first).max())
+        apart, mixed = float(np.abs(first - again).max()), float(np.abs(first - beside).max())
+        self._wobble = apart if apart > _SAME * scale else 0.0
+        self._alone = self._wobble > 0 or mixed <= _MIXED * scale
+        return first
+
+    @staticmethod
+    def _read(logits: Tensor) -> NDArray[np.float32]:
+        return logits[0].to(torch.float32, copy=True).cpu().numpy()
 
     def _run_preview(self) -> Iterator[Step[Attribution]]:
         """Redraw blocks of two by two under the design's first masks."""
@@ -131,20 +156,19 @@ class SobolRun:
             stage="preview",
             rows=min(_PREVIEW_ROWS, self._method.rows),
         )
-        self._total = self._planned() + design.landing.array[..., 0].size
-        store = self._store(design.landing)
-        yield from self._fill(design, store, first=_FIRST_ROWS)
-        store.pinned = False
-        self._extra += design.landing.array[..., 0].size
+        size = design.landing.array[..., 0].size
+        self._total = self._planned() + size
+        with self._store(design.landing) as store:
+            yield from self._fill(design, store, first=_FIRST_ROWS)
+        self._extra += size
 
-    def _tune(self) -> Iterator[Step[Attribution]]:
-        """Measure how this network runs fastest here, then run the design that way."""
-        tuner = Tuner(self._model, int(_TUNING_SHARE * self._planned()), self._pixels)
-        for _ in tuner.steps():
+    def _tune(self, what: Callable[[Tuner], Iterator[Plan]], budget: int) -> Iterator[Step[Attribution]]:
+        """Measure how this network runs fastest here, or what its precision does, then run the design that way."""
+        tuner = Tuner(self._model, budget, self._pixels)
+        for _ in what(tuner):
             yield self._step("tuning")
-        self._extra += tuner.n_forwards
         self._net_seconds += self._forward.net_seconds
-        self._extra += self._forward.n_padding
+        self._extra += tuner.n_forwards + self._forward.n_padding + self._forward.n_setup
         self._forward = self._new_forward()
 
     def _full(self) -> Iterator[Step[Attribution]]:
@@ -152,13 +176,9 @@ class SobolRun:
         method = self._method
         design = self._make_design(np.arange(method.cells), grid=method.shape, stage="rows", rows=method.rows)
         self._total = self._done + self._planned()
-        store = self._store(design.landing)
         first = min(_PREVIEW_ROWS if self._preview else _FIRST_ROWS, method.rows)
-        try:
+        with self._store(design.landing) as store:
             yield from self._fill(design, store, first=first)
-        finally:
-            store.pinned = False
-        shelf.trim()
 
     def _refined(self) -> Iterator[Step[Attribution]]:
         """Go from coarse blocks to cells, splitting only the blocks whose index may matter."""
@@ -175,8 +195,8 @@ class SobolRun:
                 groups, grid=method.shape, stage="rows", rows=method.rows, ends=level == 0 or None
             )
             self._total = max(self._total, self._done + design.landing.array[..., 0].size)
-            store = self._store(design.landing)
-            yield from self._fill(design, store, first=_FIRST_ROWS if level == 0 else None)
+            with self._store(design.landing) as store:
+                yield from self._fill(design, store, first=_FIRST_ROWS if level == 0 else None)
             logits = design.landing.array
             forwards += logits[..., 0].size
             self._design_forwards = forwards
@@ -210,8 +230,7 @@ class SobolRun:
             groups[cells] = g
         columns = [ends[:, :1], *(column[:, np.newaxis] for _, column in parts)]
         store = Logits(np.concatenate([*columns, ends[:, 1:]], axis=1), self._reference)
-        store.pinned = False
-        shelf.touch(store)
+        store.settle(len(ends))
         return self._new_record(
             store, len(ends), groups, grid=self._method.shape, preview=not complete, complete=complete
         )
@@ -238,39 +257,39 @@ class SobolRun:
             place += len(chunk)
             self._done += len(chunk)
             full = place // columns
+            store.filled = full
             due = self._model.device.type == "cpu" or time.perf_counter() - published > _PUBLISH
-            if first is not None and full > shown and full >= first and (due or full == rows):
-                design.landing.wait()
-                shown, published = full, time.perf_counter()
-                met = self._publish(design, store, full)
+            if first is None or full <= shown or full < first or not (due or full == rows):
                 yield self._step(design.stage)
-                if met:
-                    return
-            else:
-                yield self._step(design.stage)
+                continue
+            design.landing.wait()
+            published = time.perf_counter()
+            enough = self._enough(design, store, range(max(shown + 1, first), full + 1))
+            shown = enough or full
+            self._publish(design, store, shown, done=enough is not None or shown == rows)
+            yield self._step(design.stage)
+            if enough is not None:
+                store.filled = shown
+                self._extra += place - shown * columns
+                return
         design.landing.wait()
 
-    def _publish(self, design: _Design, store: Logits, full: int) -> bool:
-        """Make a record of the rows so far; tell whether the stop rule is met."""
-        preview = design.stage == "preview"
-        rule = None if preview or self._method.refine else self._method.until
-        met = rule is not None and rule.met(self._read(store, full, design))
-        if not preview:
-            self._design_forwards = full * design.landing.array.shape[1]
-        last = not preview and not self._method.refine and (met or full == len(design.landing.array))
-        self._new_record(
-            store,
-            full,
-            design.groups,
-            grid=design.grid,
-            preview=preview or self._method.refine,
-            complete=last,
-        )
-        return met
-
-    def _read(self, store: Logits, rows: int, design: _Design) -> NDArray[np.float64]:
+    def _enough(self, design: _Design, store: Logits, rows: range) -> int | None:
+        """Return the first of some rows at which the stop rule is met, whatever the batches were."""
+        rule = self._method.until
+        if rule is None or design.stage == "preview" or self._method.refine:
+            return None
         target = int(self._reference.argmax()) if self._target is None else self._target
-        return store.scores(target, self._method.score, rows)[:, : int(design.groups.max()) + 2]
+        groups = int(design.groups.max()) + 1
+        scores = store.scores(target, self._method.score, rows[-1])[:, : groups + 1]
+        return next((row for row in rows if rule.met(scores[:row])), None)
+
+    def _publish(self, design: _Design, store: Logits, full: int, *, done: bool) -> None:
+        """Make a record of the rows so far."""
+        coarse = design.stage == "preview" or self._method.refine
+        if design.stage != "preview":
+            self._design_forwards = full * design.landing.array.shape[1]
+        self._new_record(store, full, design.groups, grid=design.grid, preview=coarse, complete=done and not coarse)
 
     def _make_design(
         self, groups: NDArray[np.int64], *, grid: tuple[int, int], stage: str, rows: int, ends: bool | None = True
@@ -284,13 +303,12 @@ class SobolRun:
                 member = np.concatenate([member, np.ones((1, len(groups)), dtype=bool)])
         shape = (rows, len(member), len(self._model.class_names))
         per_cell = np.arange(grid[0] * grid[1]) if stage == "preview" else groups
-        return _Design(member, per_cell, grid, stage, Landing(shape, self._model.device, self._model.name))
+        columns = ("the random mask itself", "with redrawn group") if ends else ("with redrawn group",)
+        landing = Landing(shape, self._model.device, self._model.name, columns)
+        return _Design(member, per_cell, grid, stage, landing)
 
-    def _store(self, landing: Landing) -> Logits:
-        shelf.trim(room=landing.array.nbytes)
-        store = Logits(landing.array, self._reference)
-        shelf.touch(store)
-        return store
+    def _store(self, landing: Landing) -> AbstractContextManager[Logits]:
+        return Logits(landing.array, self._reference).filling()
 
     def _new_forward(self) -> MaskedForward:
         model = self._model
@@ -298,6 +316,8 @@ class SobolRun:
         with model.computing():
             model.runner()  # settles the plan
         size = model.batch_size if self._method.refine else even_batch(self._planned(), model.batch_size)
+        if not self._alone:
+            size = 1
         return MaskedForward(model, self._pixels, baseline, self._method.shape, batch_size=size)
 
     def _planned(self) -> int:
@@ -331,7 +351,7 @@ class SobolRun:
             groups=groups,
             n_forwards=rows * store.shape[1] if preview and not self._method.refine else self._design_forwards,
             method=self._method,
-            provenance=self._provenance(changed=complete and self._model.fingerprint() != self._fingerprint),
+            provenance=self._provenance(complete=complete),
             class_names=self._model.class_names,
             geometry=self._geometry,
             photo=self._photo,
@@ -340,21 +360,23 @@ class SobolRun:
         )
         return self._record
 
-    def _provenance(self, *, changed: bool) -> Provenance:
+    def _provenance(self, *, complete: bool) -> Provenance:
         model, forward = self._model, self._forward
-        how = f"{model.plan.describe()}{', tokens blended' if forward.blends_tokens else ''}"
+        plan = replace(forward.plan, batch_size=forward.batch_size)
+        changed = model.stamp() != self._stamp or (complete and model.fingerprint() != self._fingerprint)
         return Provenance(
             model=model.name,
             fingerprint=self._fingerprint,
             source=model.source,
             device=str(model.device),
-            plan=how,
+            plan=plan.describe(model.precision) + (", tokens blended" if forward.blends_tokens else ""),
             version=__version__,
             seconds=self._seconds + time.perf_counter() - self._chunk,
             net_seconds=self._net_seconds + forward.net_seconds,
-            n_extra=self._extra + forward.n_padding,
-            noise=model.plan.noise,
+            n_extra=self._extra + forward.n_padding + forward.n_setup,
+            noise=plan.noise,
             wobble=self._wobble,
+            alone=self._alone,
             changed=changed,
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whatwhere.engine import confidence, pairs, sensitivity
-from whatwhere.engine.logits import Logits, shelf
+from whatwhere.engine.logits import Logits
 from whatwhere.jobs import Job, Step
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
 
 _CELL_AXES = 2
+_FIRST_ROWS = 2  # a spread needs two
 
 
 @dataclass(frozen=True)
@@ -140,27 +141,26 @@ class SobolPairs:
         others = self._choose(record, own, target)
         pixels = model.preprocess.pixels(record.photo)
         forward = MaskedForward(model, pixels, method.baseline.pixels(model, pixels), method.shape)
-        landing = Landing((record.rows, len(others), len(model.class_names)), model.device, model.name)
-        store = Logits(landing.array, record.reference)
-        shelf.touch(store)
+        shape = record.rows, len(others), len(model.class_names)
+        landing = Landing(shape, model.device, model.name, ("with partner",))
         a, b = method.masks()
         cells = np.arange(method.cells)
         both = (cells == own) | (cells == others[:, np.newaxis])
         found, place, size = None, 0, record.rows * len(others)
-        while place < size:
-            chunk = np.arange(place, min(place + forward.batch_size, size))
-            row, column = np.divmod(chunk, len(others))
-            try:
-                landing.put(chunk.tolist(), forward(np.where(both[column], b[row], a[row])))
-            except BatchHalved:
-                continue
-            place += len(chunk)
-            full = place // len(others)
-            if full >= 2 and (found is None or full > found.rows):  # noqa: PLR2004  # a spread needs two rows
-                landing.wait()
-                found = PairMap(self, record, store, full, others)
-            yield Step(place, size, "pairs", found)
-        store.pinned = False
+        with Logits(landing.array, record.reference).filling() as store:
+            while place < size:
+                chunk = np.arange(place, min(place + forward.batch_size, size))
+                row, column = np.divmod(chunk, len(others))
+                try:
+                    landing.put(chunk.tolist(), forward(np.where(both[column], b[row], a[row])))
+                except BatchHalved:
+                    continue
+                place += len(chunk)
+                store.filled = place // len(others)
+                if store.filled >= _FIRST_ROWS and (found is None or store.filled > found.rows):
+                    landing.wait()
+                    found = PairMap(self, record, store, store.filled, others)
+                yield Step(place, size, "pairs", found)
 
     def _check(self, model: VisionModel, record: Attribution) -> None:
         down, across = record.grid

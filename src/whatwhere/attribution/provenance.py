@@ -53,6 +53,8 @@ class Provenance:
     wobble : float, default 0
         Largest difference between two runs of the network on the same image, in logits: above 0 the network is not
         deterministic, and part of every index is noise.
+    alone : bool, default True
+        Whether an image's logits do not depend on the others in its batch; if they do, images are run one by one.
     changed : bool, default False
         Whether the weights changed while it was computed.
     """
@@ -68,4 +70,5 @@ class Provenance:
     n_extra: int
     noise: float = 0.0
     wobble: float = 0.0
+    alone: bool = True
     changed: bool = False

@@ -161,6 +161,24 @@ class Attribution:
         """
         return self.predicted if target is None else self.class_names.resolve(target)
 
+    def keeps(self, target: int | str | None = None, *, score: ScoreKind | None = None) -> bool:
+        """Tell whether what a class's map needs is still held, or was dropped to save memory.
+
+        Parameters
+        ----------
+        target : int or str, optional
+            Class id or name; by default the predicted class.
+        score : str or callable, optional
+            What is explained; by default the method's. A callable needs the logits of all classes.
+
+        Returns
+        -------
+        bool
+            False where `values` would raise `DroppedClassError`.
+        """
+        whole = callable(self.method.score if score is None else score)
+        return self.store.keeps(self.resolve(target)) and not (whole and self.store.reduced)
+
     def scores(self, target: int | str | None = None, *, score: ScoreKind | None = None) -> NDArray[np.float64]:
         """Return the scores of the design for one class.
 
@@ -416,7 +434,8 @@ class Attribution:
         from whatwhere.drawing import draw_map, shrink
 
         photo, geometry = shrink(self.photo.pixels, self.geometry, width)
-        shown = None if self.is_flat(target) else self._draw(self.values(target), "bilinear", geometry)
+        blank = not self.keeps(target) or self.is_flat(target)
+        shown = None if blank else self._draw(self.values(target), "bilinear", geometry)
         return draw_map(photo, shown, geometry, colormap=colormap)
 
     def describe(self, target: int | str | None = None) -> str:
@@ -434,6 +453,8 @@ class Attribution:
         """
         told = self.prediction(target)
         what = f"Where {self.provenance.model} looks for {told.name} ({told.probability:.0%})"
+        if not self.keeps(target):
+            return f"{what}: its logits were dropped to save memory; run the method on this image again."
         if self.is_flat(target):
             return f"{what}: the score does not move when this image is masked."
         rows = f"{self.rows} of {self.method.rows} rows" if not self.complete else f"{self.rows} rows"
@@ -455,6 +476,11 @@ class Attribution:
             said.append(
                 f"The network is not deterministic: the same image gave logits {made.wobble:.2g} apart, "
                 "so part of every index is noise."
+            )
+        if not made.alone:
+            said.append(
+                "The network's answer to an image depends on the others in its batch (BatchNorm without running "
+                "statistics?), so images were run one by one."
             )
         if made.changed:
             said.append("The weights changed while it was computed.")

@@ -227,7 +227,8 @@ class Sobol:
         """
         from tqdm import tqdm
 
-        count = len(images) if hasattr(images, "__len__") and not is_one_image(images) else None
+        sized = hasattr(images, "__len__") and not is_one_image(images) and not _is_folder(images)
+        count = len(images) if sized else None
         hidden = None if progress is None else not progress
         with tqdm(total=None if count is None else count * self.rows, desc="Sobol", unit="row", disable=hidden) as bar:
             for k, (name, image) in enumerate(iterate_images(images)):

@@ -135,7 +135,7 @@ class Baseline:
             If a baseline image has another size than the network's input after preparing it.
         """
         if self.kind == "mean":
-            return np.broadcast_to(np.asarray(model.preprocess.mean, dtype=np.float32), image.shape)
+            return np.broadcast_to(mean_colour(model), image.shape)
         if self.kind in ("black", "white"):
             return np.full_like(image, self.kind == "white")
         if self.kind == "blur":
@@ -152,3 +152,19 @@ class Baseline:
                 f"{shown.shape[0]} x {shown.shape[1]}."
             )
         return shown
+
+
+def mean_colour(model: VisionModel) -> NDArray[np.float32]:
+    """Return the colour that a model's normalisation takes to zero.
+
+    Parameters
+    ----------
+    model : VisionModel
+        The network.
+
+    Returns
+    -------
+    ndarray of shape (3,), float32
+        RGB in pixel space.
+    """
+    return model.preprocess.denormalise(np.zeros(len(model.preprocess.mean), dtype=np.float32))

@@ -13,15 +13,16 @@ from whatwhere.engine.masks import cell_sides
 from whatwhere.engine.patches import TokenBlend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from whatwhere.model import VisionModel
-    from whatwhere.nets.plans import Runner
+    from whatwhere.nets.plans import Plan, Runner
     from whatwhere.pixels.images import Pixels
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 _IN_FLIGHT = 2  # batches queued on a GPU beyond the one that runs: enough to keep it busy, few enough to stop soon
 
 
@@ -55,8 +56,10 @@ class MaskedForward:
     ----------
     batch_size : int
         Masks per forward pass now: out-of-memory halves it.
-    n_padding : int
-        Forwards spent on padding so far.
+    plan : Plan
+        How the network is run here, whatever the model's plan becomes meanwhile.
+    n_padding, n_setup : int
+        Forwards spent on padding, and on making ready, so far.
     net_seconds : float
         Seconds inside the network so far; on a GPU as far as it is known.
     """
@@ -70,7 +73,6 @@ class MaskedForward:
         *,
         batch_size: int | None = None,
     ) -> None:
-        self.batch_size = batch_size or model.batch_size
         self.n_padding = 0
         self._model = model
         self._cuda = model.device.type == "cuda"
@@ -78,8 +80,10 @@ class MaskedForward:
         self._flying: deque[Any] = deque()
         with model.computing():
             ends = model.to_input(baseline), model.to_input(image)
-            tokens = TokenBlend.of(model, *ends, grid)
-            self._blend: TokenBlend | PixelBlend = tokens or PixelBlend(model, *ends, grid)
+            self._blend: TokenBlend | PixelBlend = TokenBlend.of(model, *ends, grid) or PixelBlend(model, *ends, grid)
+        self.plan: Plan = self._blend.plan
+        self.n_setup = self._blend.n_probes
+        self.batch_size = batch_size or self.plan.batch_size
 
     @property
     def net_seconds(self) -> float:
@@ -117,7 +121,7 @@ class MaskedForward:
         try:
             with self._model.computing(refresh=False):
                 logits = self._forward(padded)[:count]
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             self._halve(error)
@@ -141,7 +145,7 @@ class MaskedForward:
         if failed == 1:
             raise MemoryError(
                 f"{self._model.name}: out of memory on {self._model.device} with one image at a time. Free memory "
-                "there (ww.free()), use a smaller network or input, or device='cpu'."
+                "there, use a smaller network or input, or device='cpu'."
             ) from error
         self.batch_size = failed // 2
         self._model.shrink_batch(self.batch_size)
@@ -167,7 +171,9 @@ class PixelBlend:
 
     def __init__(self, model: VisionModel, baseline: Tensor, image: Tensor, grid: tuple[int, int]) -> None:
         self._runner: Runner = model.runner()
-        self._last = self._runner.plan.channels_last
+        self.plan = self._runner.plan
+        self.n_probes, self._runner.n_probes = self._runner.n_probes, 0  # it is the model's, and used again
+        self._last = self.plan.channels_last
         height, width = image.shape[-2:]
         rows, columns = (torch.from_numpy(side).to(image.device) for side in cell_sides(height, width, grid))
         # With channels last, a weight is written for each channel: interpolation then runs along plain memory.
@@ -235,6 +241,8 @@ class Landing:
         Where the logits come from.
     name : str
         What messages call the network.
+    columns : sequence of str
+        What messages call the columns; those beyond are called after the last.
 
     Attributes
     ----------
@@ -242,10 +250,14 @@ class Landing:
         The logits; `wait` before reading.
     """
 
-    def __init__(self, shape: tuple[int, int, int], device: torch.device, name: str) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], device: torch.device, name: str, columns: Sequence[str] = ("",)
+    ) -> None:
         self._cuda = device.type == "cuda"
-        flat = torch.empty((shape[0] * shape[1], shape[2]), dtype=torch.float32, pin_memory=self._cuda)
-        self._flat, self._name, self._columns = flat, name, shape[1]
+        with torch.inference_mode(mode=False):  # whatever the caller is in, or has made the default
+            size = shape[0] * shape[1], shape[2]
+            flat = torch.empty(size, dtype=torch.float32, device="cpu", pin_memory=self._cuda)
+        self._flat, self._name, self._columns, self._labels = flat, name, shape[1], columns
         self.array: NDArray[np.float32] = flat.numpy().reshape(shape)
         self._unread: list[int] = []
         self._event: Any = None
@@ -287,16 +299,16 @@ class Landing:
         bad = ~torch.isfinite(self._flat[torch.from_numpy(places)]).all(1).numpy()
         if bad.any():
             row, column = divmod(int(places[bad][0]), self._columns)
-            which = "the random mask itself" if column == 0 else f"cell group {column - 1} redrawn"
+            which = self._labels[column] if column < len(self._labels) else f"{self._labels[-1]} {column}"
             raise FloatingPointError(
                 f"{self._name}: NaN or infinite logits for {int(bad.sum())} of {len(places)} masked images, first in "
-                f"row {row} ({which}). Check the weights and the preprocessing; half precision may overflow: set "
-                'model.plan to one with precision="float32".'
+                f"row {row} ({which.strip()}). Check the weights and the preprocessing; half precision may overflow: "
+                'set model.plan to one with precision="float32".'
             )
 
 
 class _Clock:
-    """Seconds inside the network: by the wall on a CPU, by events on a GPU, which are read when they are done."""
+    """Seconds inside the network: by the wall, or on a CUDA GPU by events, which are read when they are done."""
 
     def __init__(self, *, cuda: bool) -> None:
         self._cuda = cuda
@@ -307,6 +319,8 @@ class _Clock:
         if not self._cuda:
             begin = time.perf_counter()
             out = run(batch)
+            if batch.device.type == "mps":
+                torch.mps.synchronize()
             self._seconds += time.perf_counter() - begin
             return out
         pair = _event(timed=True), _event(timed=True)
@@ -344,7 +358,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = str(error).lower()
-    return "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
+    return any(said in words for said in _NO_MEMORY)
 
 
 def even_batch(total: int, largest: int) -> int:

@@ -6,6 +6,7 @@ All stores alive share one budget, ``whatwhere.limits.logits_bytes``; beyond it 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from whatwhere import limits
 from whatwhere.engine.scores import Summary, score, score_from, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -39,6 +40,13 @@ class Logits:
     reference : ndarray of shape (classes,), float32
         Logits of the unmasked image, which say what to keep when memory runs out.
 
+    Attributes
+    ----------
+    pinned : bool
+        Whether it is being filled, and must not be reduced.
+    filled : int
+        Rows that hold logits.
+
     Notes
     -----
     A reduced store holds, per masked image, the logits of the 32 classes that are likeliest on the unmasked image and
@@ -52,6 +60,7 @@ class Logits:
         self._kept: dict[int, NDArray[np.float32]] = {}
         self._summary: Summary | None = None
         self.pinned = True
+        self.filled = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -129,10 +138,44 @@ class Logits:
         summary = Summary(*(part[:rows] for part in self._parts()))
         return score_from(summary, self._kept[class_id][:rows], class_id, kind)
 
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[Logits]:
+        """Keep the store as it is while it is filled; afterwards, however that ends, drop the rows not reached.
+
+        Yields
+        ------
+        Logits
+            Itself, to set `filled` on.
+        """
+        shelf.trim(room=self.nbytes)
+        shelf.touch(self)
+        try:
+            yield self
+        finally:
+            self.settle(self.filled)
+
+    def settle(self, rows: int) -> None:
+        """Say that filling is over.
+
+        Parameters
+        ----------
+        rows : int
+            Rows that hold logits; memory of the others is given back.
+        """
+        full = self._full
+        if full is not None and (rows < len(full) or not full.flags.owndata):
+            self._full = full[:rows].copy()  # also out of page-locked memory, of which there is little
+            self._shape = self._full.shape
+        self.filled, self.pinned = rows, False
+        shelf.touch(self)
+        shelf.trim()
+
     def reduce(self) -> None:
         """Keep the likeliest classes only."""
         full = self._full
         if full is None:
+            return
+        if not full.size:
             return
         flat = full.reshape(-1, self._shape[2])
         mean = flat.mean(axis=0, dtype=np.float64)
@@ -140,6 +183,21 @@ class Logits:
         self._kept = {int(k): np.ascontiguousarray(full[:, :, k]) for k in sorted(wanted)}
         self._summary = summarise(full)
         self._full = None
+
+    def keeps(self, class_id: int) -> bool:
+        """Tell whether a class's logits are held.
+
+        Parameters
+        ----------
+        class_id : int
+            The class.
+
+        Returns
+        -------
+        bool
+            False if they were dropped.
+        """
+        return self._full is not None or class_id in self._kept
 
     def _parts(self) -> tuple[NDArray[Any], ...]:
         summary = self._summary

@@ -7,6 +7,7 @@ small to see in a map.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from whatwhere.engine.baseline import mean_colour
 from whatwhere.engine.forward import is_out_of_memory
 from whatwhere.engine.masks import cell_index
 from whatwhere.engine.sampling import nested_net
@@ -21,12 +23,15 @@ from whatwhere.nets.plans import Plan, Runner
 from whatwhere.pixels.images import read_photo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from torch import Tensor
 
     from whatwhere.model import VisionModel
+    from whatwhere.nets.plans import Precision
     from whatwhere.pixels.images import ImageLike, Pixels
+
+logger = logging.getLogger(__name__)
 
 #: Noise that reduced precision may add to an index: a twentieth of a cell's mean share on an 8 x 8 grid.
 NOISE_LIMIT = 1e-3
@@ -34,6 +39,9 @@ _GAIN = 0.9  # another plan has to save a tenth: less may be the machine's mood
 _REPEATS = 2
 _GRID = (8, 8)
 _PROBES = 16
+_CLASSES = 5
+_SETUP = 4  # forwards that making a runner may take
+_HOPELESS = 1e6  # of an index that goes to one
 _LARGEST = {"cpu": 32, "cuda": 512, "mps": 128}
 
 
@@ -66,8 +74,8 @@ class Tuner:
         masks, _ = nested_net(_PROBES, _GRID[0] * _GRID[1], seed=0)
         cells = cell_index(image.shape[0], image.shape[1], _GRID)
         weights = masks.astype(np.float32)[:, cells][..., np.newaxis]
-        mean = np.asarray(model.preprocess.mean, dtype=np.float32)
-        self._images = weights * image + (1 - weights) * mean
+        self._images = weights * image + (1 - weights) * mean_colour(model)
+        self._mine = model.plan  # the last plan that was there, or set, as far as the tuner knows
 
     def steps(self) -> Iterator[Plan]:
         """Measure plan after plan; the model has the fastest one so far at every yield.
@@ -77,57 +85,87 @@ class Tuner:
         Plan
             The plan that was just measured.
         """
-        model = self._model
-        start = model.plan
-        for plan in self._settings(start):
+        for plan in self._settings(self._mine):
             if self._affords(plan):
-                yield self._measure(plan)
-        for step in (2, 0.5):
-            while self._affords(larger := self._resized(step)) and larger not in self.seconds:
-                yield self._measure(larger)
-                if model.plan.batch_size != larger.batch_size:
+                yield from self._measure(plan)
+        for factor in (2, 0.5):
+            while self._affords(plan := self._resized(factor)) and plan not in self.seconds:
+                yield from self._measure(plan)
+                if self._mine.batch_size != plan.batch_size:
                     break
-        model.adopt(model.plan, final=True)
+        self._model.adopt(self._mine, instead_of=self._mine, final=True)
+
+    def check(self) -> Iterator[Plan]:
+        """Measure what a remembered plan's precision does to these weights; keep it only if that is little.
+
+        Yields
+        ------
+        Plan
+            The plan, with its noise.
+        """
+        noise = yield from self._noise(self._mine)
+        plan = replace(self._mine, noise=noise)
+        if noise > NOISE_LIMIT:
+            plan = replace(plan, precision="float32", noise=0.0)
+        self._model.adopt(plan, instead_of=self._mine)
 
     def _settings(self, start: Plan) -> list[Plan]:
         plain = replace(start, precision="float32", noise=0.0)
-        precisions = {"cpu": ["bfloat16"], "cuda": ["float16", "bfloat16"], "mps": ["float16"]}
-        reduced = [replace(plain, precision=p) for p in precisions.get(self._model.device.type, [])]  # type: ignore[arg-type]
-        layouts = [replace(plain, channels_last=not plain.channels_last)]
-        return [plain, *layouts, *reduced]
+        layouts = [plain, replace(plain, channels_last=not plain.channels_last)]
+        if self._model.precision != "float32":  # a network that is reduced already stays as it is
+            return layouts
+        precisions: dict[str, list[Precision]] = {
+            "cpu": ["bfloat16"],
+            "cuda": ["float16", "bfloat16"],
+            "mps": ["float16"],
+        }
+        return layouts + [replace(plain, precision=p) for p in precisions.get(self._model.device.type, [])]
 
     def _resized(self, factor: float) -> Plan:
-        plan = self._model.plan
+        plan = self._mine
         largest = _LARGEST.get(self._model.device.type, plan.batch_size)
         return replace(plan, batch_size=min(max(int(plan.batch_size * factor), 1), largest))
 
     def _affords(self, plan: Plan) -> bool:
-        return self.n_forwards + (_REPEATS + 1) * plan.batch_size + 1 <= self._budget
+        needed = (_REPEATS + 1) * plan.batch_size + _SETUP + (2 * _PROBES if plan.precision != "float32" else 0)
+        return self._mine is self._model.plan and self.n_forwards + needed <= self._budget
 
-    def _measure(self, plan: Plan) -> Plan:
-        """Time a plan, and adopt it if it is fast and exact enough."""
-        model = self._model
-        with model.computing():
-            try:
-                runner = Runner(model.net, plan, model.example(), model.output)
-                batch = self._batch(plan)
-                self._run(runner, batch)  # allocates, compiles, chooses algorithms
-                seconds = min(self._time(runner, batch) for _ in range(_REPEATS)) / plan.batch_size
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                seconds = float("inf")
-            self.n_forwards += (_REPEATS + 1) * plan.batch_size + 1
-            if plan.precision != "float32" and seconds < self._best() * _GAIN:
-                plan = replace(plan, noise=self._noise(runner))
+    def _measure(self, plan: Plan) -> Iterator[Plan]:
+        """Time a plan, and adopt it if it is fast and exact enough. A plan that fails is out of the race."""
+        seconds = float("inf")
+        try:
+            for passed in self._times(plan):
+                seconds = min(seconds, passed / plan.batch_size)
+                yield plan
+        except Exception as error:
+            if not self.seconds and not is_out_of_memory(error):
+                raise  # the plan that was there: it would fail the map itself
+            logger.info("%s cannot be run in %s: %s", self._model.name, plan.describe(), error)
+            seconds = float("inf")
+        if plan.precision != "float32" and seconds < self._best() * _GAIN:
+            noise = yield from self._noise(plan)
+            plan = replace(plan, noise=noise)
         self.seconds[plan] = seconds
-        best = self._best()
-        if plan.noise <= NOISE_LIMIT and (seconds < best * _GAIN or model.plan not in self.seconds):
-            model.adopt(plan)
-        return plan
+        known = self._mine in self.seconds
+        better = seconds < self._best() * _GAIN and plan.noise <= NOISE_LIMIT
+        if (better or not known) and self._model.adopt(plan, instead_of=self._mine):
+            self._mine = plan
 
     def _best(self) -> float:
-        return self.seconds.get(self._model.plan, float("inf"))
+        return self.seconds.get(self._mine, float("inf"))
+
+    def _times(self, plan: Plan) -> Iterator[float]:
+        """Run batches, the first to allocate and to choose algorithms, and yield how long each other one took."""
+        model = self._model
+        with model.computing(refresh=False):
+            runner = Runner(model.net, plan, model.example(), model.output)
+            self.n_forwards += runner.n_probes
+            batch = self._batch(plan)
+            self._time(runner, batch)
+        for _ in range(_REPEATS):
+            with model.computing(refresh=False):
+                passed = self._time(runner, batch)
+            yield passed
 
     def _batch(self, plan: Plan) -> Tensor:
         """Lay out a batch of masked noise."""
@@ -136,34 +174,35 @@ class Tuner:
         layout = torch.channels_last if plan.channels_last else torch.contiguous_format
         return inputs.contiguous(memory_format=layout)
 
-    def _noise(self, runner: Runner) -> float:
-        """Return the squared deviation from float32 over the variance under masks, for the likeliest class."""
-        exact = Runner(
-            self._model.net, replace(runner.plan, precision="float32"), self._model.example(), self._model.output
-        )
+    def _noise(self, plan: Plan) -> Generator[Plan, None, float]:
+        """Return the squared deviation from float32 over the variance under masks, at worst among likely classes."""
+        model = self._model
+        with model.computing(refresh=False):
+            runner = Runner(model.net, replace(plan, compiled=False), model.example(), model.output)
+            exact = Runner(model.net, replace(plan, precision="float32", compiled=False), model.example(), model.output)
+        self.n_forwards += runner.n_probes + exact.n_probes
         wanted, got = [], []
-        for k in range(_PROBES):
-            one = self._model.to_input(self._images[k])
-            wanted.append(exact(one)[0])
-            got.append(runner(one)[0])
-        self.n_forwards += 2 * _PROBES
+        for image in self._images:
+            with model.computing(refresh=False):
+                wanted.append(exact(model.to_input(image))[0].cpu())
+                got.append(runner(model.to_input(image))[0].cpu())
+            self.n_forwards += 2
+            yield plan
         truth = torch.stack(wanted).double()
         error = torch.stack(got).double() - truth
-        top = truth.mean(0).topk(min(5, truth.shape[1])).indices
+        top = truth.mean(0).topk(min(_CLASSES, truth.shape[1])).indices
         noise = error[:, top].var(0) / truth[:, top].var(0).clamp_min(torch.finfo(torch.float64).tiny)
-        return float(noise.max())
+        return float(noise.max().clamp(max=_HOPELESS)) if torch.isfinite(noise).all() else _HOPELESS
 
     def _time(self, runner: Runner, batch: Tensor) -> float:
         begin = time.perf_counter()
-        self._run(runner, batch)
-        return time.perf_counter() - begin
-
-    def _run(self, runner: Runner, batch: Tensor) -> None:
-        runner(batch)
+        runner(batch.clone())
         if batch.device.type == "cuda":
             torch.cuda.synchronize(batch.device)
         elif batch.device.type == "mps":
             torch.mps.synchronize()
+        self.n_forwards += len(batch)
+        return time.perf_counter() - begin
 
 
 def tune(model: VisionModel, image: ImageLike | None = None, *, forwards: int = 500) -> Plan:
@@ -188,10 +227,11 @@ def tune(model: VisionModel, image: ImageLike | None = None, *, forwards: int = 
     ValueError
         If `forwards` is too small to measure even one plan.
     """
-    least = (_REPEATS + 1) * model.batch_size + 1
+    least = (_REPEATS + 1) * model.batch_size + _SETUP
     if forwards < least:
         raise ValueError(f"forwards: wanted at least {least} to measure one plan, got {forwards}.")
     pixels = None if image is None else model.preprocess.pixels(read_photo(image))
+    model.fingerprint()
     for _ in Tuner(model, forwards, pixels).steps():
         pass
     return model.plan

@@ -90,10 +90,16 @@ def _path() -> Path:
 
 def _read() -> dict[str, Plan]:
     try:
-        stored = json.loads(_path().read_text())
-        return {str(name): Plan(**options) for name, options in stored.items()}
+        stored = dict(json.loads(_path().read_text()))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         logger.info("Plans of earlier sessions could not be read from %s: %s", _path(), error)
         return {}
+    plans = {}
+    for name, options in stored.items():
+        try:
+            plans[str(name)] = Plan(**options)
+        except (TypeError, ValueError) as error:  # of another version, or edited by hand
+            logger.info("The plan of %s in %s is not understood: %s", name, _path(), error)
+    return plans

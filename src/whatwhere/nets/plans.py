@@ -7,6 +7,7 @@ normalisation is folded into convolutions, a copy of their weights.
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 from whatwhere.nets.outputs import read_output
 from whatwhere.nets.replica import AliasReplica
@@ -36,6 +38,7 @@ _GPU_BATCH = 64
 _MPS_BATCH = 16
 # Folding moves logits by rounding; a network that uses a convolution's output twice would move by much more.
 _FOLD_TOLERANCE = 1e-3
+_MOST = 2**16  # images a batch
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,35 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check every option."""
-        if not isinstance(self.batch_size, int) or isinstance(self.batch_size, bool) or self.batch_size < 1:
-            raise ValueError(f"batch_size: wanted an integer from 1, got {self.batch_size!r}.")
+        try:
+            size = operator.index(self.batch_size)
+        except TypeError:
+            size = 0
+        if not 1 <= size <= _MOST or isinstance(self.batch_size, bool):
+            raise ValueError(f"batch_size: wanted an integer from 1 to {_MOST}, got {self.batch_size!r}.")
+        object.__setattr__(self, "batch_size", size)
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: wanted one of {list(PRECISIONS)}, got {self.precision!r}.")
+        for option in ("channels_last", "folded", "compiled"):
+            if not isinstance(getattr(self, option), bool):
+                raise TypeError(f"{option}: wanted True or False, got {getattr(self, option)!r}.")
+        if not isinstance(self.noise, int | float) or not 0 <= self.noise < float("inf"):
+            raise ValueError(f"noise: wanted a finite number of at least 0, got {self.noise!r}.")
 
-    def describe(self) -> str:
+    def describe(self, native: str = "float32") -> str:
         """Say in a few words how the network is run.
+
+        Parameters
+        ----------
+        native : str, default "float32"
+            The network's own precision, where it is not reduced.
 
         Returns
         -------
         str
             For example ``"float32, channels last, BatchNorm folded, 4 images a batch"``.
         """
-        words = [self.precision if self.precision == "float32" else f"{self.precision} with a float32 head"]
+        words = [native if self.precision == "float32" else f"{self.precision} with a float32 head"]
         words += ["channels last"] * self.channels_last + ["BatchNorm folded"] * self.folded
         words += ["compiled"] * self.compiled + [f"{self.batch_size} images a batch"]
         return ", ".join(words)
@@ -129,11 +147,14 @@ class Runner:
         The plan that it follows.
     net : nn.Module
         The network that it runs: the given one, or an alias or copy of its own.
+    n_probes : int
+        Forwards that making it ready took; whoever counts them sets it to 0.
     """
 
     def __init__(self, net: nn.Module, plan: Plan, example: Tensor, output: OutputLike = None) -> None:
         self._output = output
         self._device = example.device.type
+        self.n_probes = 0
         own = net
         if plan.folded or plan.precision != "float32":
             alias = AliasReplica(net)
@@ -141,9 +162,12 @@ class Runner:
             if not alias.shared:  # modules may be replaced in a copy only
                 plan = replace(plan, folded=False, precision="float32", noise=0.0)
         self._dtype = PRECISIONS[plan.precision]
-        if plan.folded and not fold_batch_norm(own, example, output):
-            plan = replace(plan, folded=False)
+        if plan.folded:
+            self.n_probes += 2
+            if not fold_batch_norm(own, example, output):
+                plan = replace(plan, folded=False)
         if plan.precision != "float32":
+            self.n_probes += 1
             _keep_head_in_float32(own, example, self._device)
         self.net = own
         self._call: Any = _compiled(own, self._device) if plan.compiled else own
@@ -160,11 +184,11 @@ class Runner:
         Returns
         -------
         Tensor of shape (N, K), float32
-            Logits, on the device.
+            Logits, on the device; a copy, since some networks answer through a buffer of theirs.
         """
         with self._casting():
             out = self._call(batch)
-        return read_output(out, self._output, len(batch)).float()
+        return read_output(out, self._output, len(batch)).to(torch.float32, copy=True)
 
     @contextlib.contextmanager
     def _casting(self) -> Iterator[None]:
@@ -173,18 +197,6 @@ class Runner:
         else:
             with torch.autocast(self._device, self._dtype):
                 yield
-
-
-class _Float32(nn.Module):
-    """A layer that computes in float32 whatever is cast around it."""
-
-    def __init__(self, layer: nn.Module, device: str) -> None:
-        super().__init__()
-        self.layer, self.device = layer, device
-
-    def forward(self, x: Tensor) -> Any:
-        with torch.autocast(self.device, enabled=False):
-            return self.layer(x.float())
 
 
 def fold_batch_norm(net: nn.Module, example: Tensor, output: OutputLike = None) -> bool:
@@ -207,9 +219,10 @@ def fold_batch_norm(net: nn.Module, example: Tensor, output: OutputLike = None) 
     bool
         Whether anything was folded. If not, the network is as it was.
     """
-    pairs, before = _convolutions_before_norms(net, example)
+    pairs, before = _convolutions_before_norms(net, example.clone())
     if not pairs:
         return False
+    wanted = read_output(before, output, 1).to(torch.float32, copy=True)
     kept = [(name, net.get_submodule(name)) for pair in pairs for name in pair]
     for conv, norm in pairs:
         before_norm, after = net.get_submodule(conv), net.get_submodule(norm)
@@ -218,13 +231,19 @@ def fold_batch_norm(net: nn.Module, example: Tensor, output: OutputLike = None) 
         fused = fuse_conv_bn_eval(before_norm, after)
         net.set_submodule(conv, fused.requires_grad_(requires_grad=False))
         net.set_submodule(norm, nn.Identity())
-    wanted, got = (read_output(out, output, 1).float() for out in (before, net(example)))
+    got = read_output(net(example.clone()), output, 1).float()
     scale = wanted.std() if wanted.numel() > 1 else wanted.abs().max()
     if bool((wanted - got).abs().max() <= _FOLD_TOLERANCE * scale):
         return True
     for name, module in kept:
         net.set_submodule(name, module)
     return False
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Tell whether a layer's weight is a parameter of its own, not computed by a hook or a parametrization."""
+    own = dict(module.named_parameters(recurse=False))
+    return "weight" in own and not module._forward_pre_hooks and not is_parametrized(module)  # noqa: SLF001
 
 
 def _convolutions_before_norms(net: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], Any]:
@@ -246,7 +265,7 @@ def _convolutions_before_norms(net: nn.Module, example: Tensor) -> tuple[list[tu
 
     with contextlib.ExitStack() as hooks:
         for name, module in net.named_modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and _is_plain(module):
                 handle = module.register_forward_hook(lambda _, __, out, name=name: note_output(name, out))
             elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
                 handle = module.register_forward_pre_hook(lambda _, inputs, name=name: note_input(name, inputs))
@@ -259,16 +278,22 @@ def _convolutions_before_norms(net: nn.Module, example: Tensor) -> tuple[list[tu
 
 
 def _keep_head_in_float32(net: nn.Module, example: Tensor, device: str) -> None:
-    """Wrap the linear layer that is called last."""
-    called: list[str] = []
+    """Have the linear layer that is called last compute in float32, whatever is cast around it."""
+    called: list[nn.Linear] = []
     with contextlib.ExitStack() as hooks:
-        for name, module in net.named_modules():
+        for module in net.modules():
             if isinstance(module, nn.Linear):
-                handle = module.register_forward_hook(lambda *_, name=name: called.append(name))
-                hooks.callback(handle.remove)
-        net(example)
-    if called and called[-1]:
-        net.set_submodule(called[-1], _Float32(net.get_submodule(called[-1]), device))
+                hooks.callback(module.register_forward_hook(lambda layer, *_: called.append(layer)).remove)
+        net(example.clone())
+    if not called:
+        return
+    plain = called[-1].forward
+
+    def forward(x: Tensor) -> Tensor:
+        with torch.autocast(device, enabled=False):
+            return plain(x.float())
+
+    called[-1].forward = forward  # type: ignore[method-assign, assignment]  # of this alias only
 
 
 def _compiled(net: nn.Module, device: str) -> Any:

@@ -73,6 +73,8 @@ class AliasReplica:
     generation : int
         Grows whenever `refresh` changed more than where numbers lie: what was built from `net`, such as a `Cut`, must
         then be built anew.
+    revision : int
+        Grows whenever `refresh` changed anything at all.
 
     Raises
     ------
@@ -104,7 +106,7 @@ class AliasReplica:
             raise TypeError(f"net: wanted a torch.nn.Module, got {type(net).__name__}.")
         self._given = net
         self._lock = threading.RLock()
-        self.generation = 0
+        self.generation = self.revision = 0
         self.net, self.shared, self.reason = net, False, ""
         self._pairs: list[_Pair] = []
         self._slots: list[_Slot] = []
@@ -134,16 +136,38 @@ class AliasReplica:
         A few microseconds for each module and each tensor when nothing happened.
         """
         with self._lock, torch.inference_mode(False):
-            if not self.shared and unwrapped(self._given) is self._source:
-                return False
-            moved = None if self._is_another_structure() else self._moved()
-            if moved is None or not _follow(moved):
-                self.generation += 1
-                self._make()
-                return True
-            if moved:
-                self._slots = list(_slots(self._pairs))
-            return self._follow_plain_attributes() or bool(moved)
+            changed = self._follow_user()
+            self.revision += changed
+            return changed
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return numbers that differ as soon as somebody changed the network, as far as PyTorch keeps count.
+
+        Returns
+        -------
+        tuple of int
+            `generation`, `revision`, and the sum of the version counters of all tensors. What goes past the counters
+            (writing through ``.data``) only `fingerprint` sees.
+
+        Notes
+        -----
+        A few microseconds, and a tenth of one for each tensor.
+        """
+        counted = (slot.tensor for slot in self._slots if not slot.tensor.is_inference())
+        written = sum(tensor._version for tensor in counted)  # noqa: SLF001  # PyTorch's own name for it
+        return self.generation, self.revision, written
+
+    def _follow_user(self) -> bool:
+        if not self.shared and unwrapped(self._given) is self._source:
+            return False
+        moved = None if self._is_another_structure() else self._moved()
+        if moved is None or not _follow(moved):
+            self.generation += 1
+            self._make()
+            return True
+        if moved:
+            self._slots = list(_slots(self._pairs))
+        return self._follow_plain_attributes() or bool(moved)
 
     @contextlib.contextmanager
     def using(self, *, refresh: bool = True) -> Iterator[nn.Module]:

@@ -39,6 +39,8 @@ def encode_maps(record: Attribution, asked: Iterable[int]) -> tuple[dict[str, An
     ids = sorted({*top, *asked}, key=lambda k: (-float(record.reference[k]), k))
     classes, planes = [], []
     for class_id in ids:
+        if not record.keeps(class_id):
+            continue  # dropped to save memory
         told = record.prediction(class_id)
         values, errors = record.values(class_id), record.standard_error(class_id)
         agreement = record.agreement(class_id)

@@ -370,6 +370,10 @@ class AttributionView(View):
             near = [{"id": k, "name": self._class_names.label(k)} for k in getattr(error, "candidates", ())]
             self.reply("refused", rid, message=str(error).removeprefix("target: "), suggestions=near)
             return
+        record = self._jobs[name].record if isinstance(name, str) and name in self._jobs else None
+        if record is not None and not record.keeps(class_id):
+            self.reply("refused", rid, message=record.describe(class_id), suggestions=[])
+            return
         if isinstance(name, str) and name in self._jobs:
             self._ask(name, class_id)
         self.write(selected_class=class_id)

@@ -88,11 +88,12 @@ class Tuner:
         for plan in self._settings(self._mine):
             if self._affords(plan):
                 yield from self._measure(plan)
-        for factor in (2, 0.5):
-            while self._affords(plan := self._resized(factor)) and plan not in self.seconds:
-                yield from self._measure(plan)
-                if self._mine.batch_size != plan.batch_size:
-                    break
+        start = self._mine.batch_size
+        while self._affords(plan := self._sized(start * 2)) and plan not in self.seconds:
+            start = plan.batch_size  # on, even where one step gains nothing: allocators make speed uneven
+            yield from self._measure(plan)
+        while self._affords(plan := self._sized(self._mine.batch_size // 2)) and plan not in self.seconds:
+            yield from self._measure(plan)
         self._model.adopt(self._mine, instead_of=self._mine, final=True)
 
     def check(self) -> Iterator[Plan]:
@@ -121,10 +122,9 @@ class Tuner:
         }
         return layouts + [replace(plain, precision=p) for p in precisions.get(self._model.device.type, [])]
 
-    def _resized(self, factor: float) -> Plan:
-        plan = self._mine
-        largest = _LARGEST.get(self._model.device.type, plan.batch_size)
-        return replace(plan, batch_size=min(max(int(plan.batch_size * factor), 1), largest))
+    def _sized(self, size: int) -> Plan:
+        largest = _LARGEST.get(self._model.device.type, self._mine.batch_size)
+        return replace(self._mine, batch_size=min(max(size, 1), largest))
 
     def _affords(self, plan: Plan) -> bool:
         needed = (_REPEATS + 1) * plan.batch_size + _SETUP + (2 * _PROBES if plan.precision != "float32" else 0)

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations, prune
 import whatwhere as ww
 from whatwhere import limits
 from whatwhere.engine.baseline import mean_colour
+from whatwhere.engine.logits import shelf
 from whatwhere.nets import plan_memory
 from whatwhere.nets.plans import Plan, Runner
 
@@ -279,7 +280,7 @@ def test_what_was_stopped_early_gives_its_memory_back_and_survives_reduction(ima
     assert all(record.store.nbytes <= (record.rows + 4) * 66 * 400 for record in records)
     before = [record.values(record.predicted) for record in records]
     monkeypatch.setattr(limits, "logits_bytes", 1)
-    ww.Sobol(grid=2, rows=2).run(model, image)
+    shelf.trim()
     assert all(record.store.reduced for record in records)
     for record, values in zip(records, before, strict=True):
         assert record.values(record.predicted) == pytest.approx(values)
@@ -324,3 +325,46 @@ def test_a_network_that_cannot_be_copied_is_borrowed_with_one_warning(image):
     assert net.training
     assert isinstance(net.norm, nn.BatchNorm2d)
     assert np.isfinite(a.values()).all()
+
+
+class Counted(nn.Module):
+    """Counts the images that it and its copies see."""
+
+    seen = 0
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        Counted.seen += len(x)
+        return self.body(x)
+
+
+def with_norm():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def with_patches():
+    return nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.mark.parametrize("body", [with_norm, with_patches])
+@pytest.mark.parametrize("rows", [3, 16])
+def test_every_forward_is_counted_probes_and_tuning_too(body, rows, image):
+    plan_memory.forget()
+    model = ww.VisionModel(Counted(body()), input_size=32, **HALF)
+    Counted.seen = 0
+    a = ww.Sobol(grid=8, rows=rows).run(model, image)
+    assert model.tuned is (rows == 16)
+    assert Counted.seen == a.n_forwards + a.provenance.n_extra
+    assert a.n_forwards == rows * 65
+
+
+def test_a_design_whose_logits_would_not_fit_is_refused_before_it_begins(image, monkeypatch):
+    model, _ = explain(with_norm(), image)
+    monkeypatch.setattr(limits, "logits_bytes", 10_000)
+    with pytest.raises(
+        ValueError, match=r"rows: the logits of 32 rows x 65 .* x 8 classes take 66,560 bytes.*refine=True"
+    ):
+        ww.Sobol(grid=8, rows=32).run(model, image)

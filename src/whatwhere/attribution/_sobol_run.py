@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from whatwhere import limits
 from whatwhere._version import __version__
 from whatwhere.attribution.provenance import Provenance
 from whatwhere.attribution.record import Attribution
@@ -302,6 +304,7 @@ class SobolRun:
             if self._method.first_order and stage != "preview":
                 member = np.concatenate([member, np.ones((1, len(groups)), dtype=bool)])
         shape = (rows, len(member), len(self._model.class_names))
+        _check_size(shape)
         per_cell = np.arange(grid[0] * grid[1]) if stage == "preview" else groups
         columns = ("the random mask itself", "with redrawn group") if ends else ("with redrawn group",)
         landing = Landing(shape, self._model.device, self._model.name, columns)
@@ -378,6 +381,16 @@ class SobolRun:
             wobble=self._wobble,
             alone=self._alone,
             changed=changed,
+        )
+
+
+def _check_size(shape: tuple[int, int, int]) -> None:
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    if size > limits.logits_bytes:
+        raise ValueError(
+            f"rows: the logits of {shape[0]} rows x {shape[1]} masked images x {shape[2]} classes take {size:,} bytes, "
+            f"more than whatwhere.limits.logits_bytes = {limits.logits_bytes:,}. Raise that, or use fewer rows, a coarser "
+            "grid, refine=True, or an output= of fewer classes."
         )
 
 

@@ -389,8 +389,8 @@ def _check_size(shape: tuple[int, int, int]) -> None:
     if size > limits.logits_bytes:
         raise ValueError(
             f"rows: the logits of {shape[0]} rows x {shape[1]} masked images x {shape[2]} classes take {size:,} bytes, "
-            f"more than whatwhere.limits.logits_bytes = {limits.logits_bytes:,}. Raise that, or use fewer rows, a coarser "
-            "grid, refine=True, or an output= of fewer classes."
+            f"more than whatwhere.limits.logits_bytes = {limits.logits_bytes:,}. Raise that, or use fewer rows, a "
+            "coarser grid, refine=True, or an output= of fewer classes."
         )
 
 

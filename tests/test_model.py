@@ -285,5 +285,6 @@ def test_layers_and_cuts_of_the_real_network(model, photos):
         assert torch.equal(cut.decode(cut.encode(x)), model.logits(x))
     assert cut.affine
     assert cut.nonnegative
+    assert model.cut(model.source_net.features).layer == "features"
     with pytest.raises(ValueError, match="features"):
         model.cut("feature")

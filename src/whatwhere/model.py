@@ -390,13 +390,14 @@ class VisionModel:
         with self.computing():
             return list_layers(self.net, self.example())
 
-    def cut(self, layer: str) -> Cut:
+    def cut(self, layer: str | int | nn.Module) -> Cut:
         """Cut the network in two at a layer: encode an image to features, decode features to the output.
 
         Parameters
         ----------
-        layer : str
-            Name of a layer, as `layers` lists them.
+        layer : str, int or torch.nn.Module
+            Name of a layer, as `layers` lists them; the layer itself, of the network that was handed over; or its place
+            among the layers that can be cut, -1 being the last.
 
         Returns
         -------
@@ -411,7 +412,8 @@ class VisionModel:
         from whatwhere.nets.cut import Cut
 
         with self.computing():
-            return Cut(self.net, layer, self.example())
+            place = self._alias.twin_of(layer) if isinstance(layer, torch.nn.Module) else layer
+            return Cut(self.net, place, self.example())
 
     def fingerprint(self) -> str:
         """Hash of the network's parameters and buffers: fine-tuning changes it.

@@ -55,7 +55,7 @@ class Baseline:
     def __post_init__(self) -> None:
         """Check every option."""
         if self.kind not in _KINDS:
-            raise ValueError(f"baseline: wanted one of {list(_KINDS)} or an image, got {self.kind!r}.")
+            raise ValueError(f"baseline: wanted one of {list(_KINDS[:-1])} or an image, got {self.kind!r}.")
         if self.kind == "blur":
             sigma = _SIGMA if self.sigma is None else float(self.sigma)
             if not 0 < sigma <= 1:

@@ -13,8 +13,9 @@ from _bench import Cost, Options, load, masked_batch, measure_of, metered, one_p
 from _shares import of_net, watched
 
 from whatwhere.engine.forward import even_batch
-from whatwhere.engine.tuning import Tuner
+from whatwhere.engine.tuning import Tuner, precision_noise
 from whatwhere.nets.plans import Plan, Runner, default_plan
+from whatwhere.pixels.images import Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,5 +199,4 @@ def _noise(model: ww.VisionModel, pixels: Pixels, way: Any) -> float | None:
     """Measure what reduced precision adds to an index, as tuning does."""
     if not isinstance(way, Runner) or way.plan.precision == "float32":
         return None
-    with model.computing():
-        return Tuner(model, 0, pixels)._noise(way)
+    return precision_noise(model, way.plan, Photo(pixels, prepared=True))

@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 import whatwhere as ww
-from whatwhere.engine.tuning import NOISE_LIMIT, Tuner
+from whatwhere.engine.tuning import NOISE_LIMIT, Tuner, precision_noise
 from whatwhere.nets import plan_memory
 from whatwhere.nets.plans import Plan, Runner, default_plan, fold_batch_norm
 from whatwhere.nets.replica import AliasReplica
@@ -151,14 +151,10 @@ def test_a_plan_is_kept_only_if_its_noise_is_small(small, monkeypatch):
 
 def test_the_noise_of_bfloat16_on_the_real_network_is_measured(model, photos):
     """As measured, it is too large for maps: a seventh of a percent of the variance to three percent."""
-    image = model.preprocess.pixels(read_photo(photos["coffee"]))
-    noise = []
-
-    def measure():
-        noise.append((yield from Tuner(model, 0, image)._noise(Plan(4, precision="bfloat16"))))
-
-    list(measure())
-    assert NOISE_LIMIT < noise[0] < 0.3
+    before = model.plan
+    noise = precision_noise(model, Plan(4, precision="bfloat16"), photos["coffee"])
+    assert model.plan is before
+    assert NOISE_LIMIT < noise < 0.3
 
 
 def test_a_tuned_plan_is_remembered_for_this_kind_of_network(small):

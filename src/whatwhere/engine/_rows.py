@@ -1,0 +1,122 @@
+"""Activations, row block by row block: checked once, scaled by a power of two, moved to where the computing is done."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whatwhere.engine._checks import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MATRIX = 2
+_MOST_BITS = 100  # scaling by more would leave float32
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return a tensor as float64, on the CPU where its device has no float64."""
+    return (x.cpu() if x.device.type == "mps" else x).to(torch.float64)
+
+
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Multiply in full precision and without gradients, whatever the caller has set; the settings come back."""
+    matmul = torch.backends.cuda.matmul
+    told = matmul.fp32_precision
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        try:
+            matmul.fp32_precision = "ieee"
+            yield
+        finally:
+            matmul.fp32_precision = told
+
+
+def like_matrix(name: str, x: Tensor) -> Tensor:
+    """Return a matrix of finite real numbers, float32 at least, detached."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}: wanted a torch.Tensor, got {type(x).__name__}; torch.as_tensor(…) makes one.")
+    if not x.is_floating_point():
+        raise TypeError(f"{name}: wanted floating-point numbers, got dtype {x.dtype}; convert it by .float().")
+    if x.ndim != _MATRIX or not x.numel():
+        raise ValueError(f"{name}: wanted a matrix with at least one row and column, got shape {tuple(x.shape)}.")
+    x = x.detach()
+    x = x if x.dtype == torch.float64 else x.float()
+    bad = ~torch.isfinite(x)
+    if bad.any():
+        row, column = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"{name}: wanted finite numbers, got {x[row, column].item()} at {(row, column)}, {int(bad.sum())} such of "
+            f"{x.numel()}; drop those rows or repair what made them."
+        )
+    return x
+
+
+def non_negative(name: str, x: Tensor) -> Tensor:
+    """Return a matrix of numbers of at least 0."""
+    x = like_matrix(name, x)
+    if x.min() < 0:
+        raise ValueError(
+            f"{name}: wanted numbers of at least 0, got {x.min().item():.6g}, {int((x < 0).sum())} below 0 of "
+            f"{x.numel()}; signed activations are for semi-NMF."
+        )
+    return x
+
+
+def _parts(block: Tensor, chunk: int) -> Iterator[Tensor]:
+    return (block[first : first + chunk] for first in range(0, len(block), chunk))
+
+
+class Rows:
+    """Activations as a loop over (place, block): blocks of at most `chunk` rows on the device, divided by `scale`.
+
+    The scale is the power of two nearest to the root mean square: dividing by it rounds nothing, and what is left is of
+    size 1 whatever the unit of the activations. `squares` is the sum of squares of what is left. A sequence of tensors
+    is asked for each of its blocks once a loop, in order, so it may load them.
+    """
+
+    def __init__(
+        self, activations: Tensor | Sequence[Tensor], *, device: torch.device | None, chunk: int, signed: bool = True
+    ) -> None:
+        self._chunk = integer("chunk", chunk, 1)
+        given: object = activations  # callers may not have looked at the annotation
+        if isinstance(given, np.ndarray) or not hasattr(given, "__getitem__"):
+            kind = type(given).__name__
+            raise TypeError(f"activations: wanted a torch.Tensor or a sequence of them, got {kind}.")
+        self._blocks: Sequence[Tensor] = [activations] if isinstance(activations, Tensor) else activations
+        if not len(self._blocks):
+            raise ValueError("activations: wanted at least one block of rows, got an empty sequence.")
+        first = like_matrix("activations", self._blocks[0])
+        self.device, self.dtype, self.p = device or first.device, first.dtype, first.shape[1]
+        self.n, squares, self.scale = 0, 0.0, 1.0
+        check = like_matrix if signed else non_negative
+        for k, block in enumerate(self._blocks):
+            name = "activations" if isinstance(activations, Tensor) else f"activations[{k}]"
+            rows = check(name, block)
+            if rows.shape[1] != self.p or rows.dtype != self.dtype:
+                raise ValueError(
+                    f"{name}: wanted {self.p} columns of {self.dtype} as in the first block, got "
+                    f"{rows.shape[1]} of {rows.dtype}."
+                )
+            self.n += len(rows)
+            squares += sum(float(wide(part).square().sum()) for part in _parts(rows, self._chunk))
+        if squares == 0:
+            raise ValueError(f"activations: wanted a number other than 0, got {self.n} rows of zeros.")
+        bits = round(0.5 * math.log2(squares / (self.n * self.p)))
+        self.scale = 2.0 ** max(-_MOST_BITS, min(bits, _MOST_BITS))
+        self.squares = squares / self.scale**2
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+        start = 0
+        for block in self._blocks:
+            for part in _parts(block.detach(), self._chunk):
+                yield slice(start, start + len(part)), part.to(self.device, self.dtype) / self.scale
+                start += len(part)

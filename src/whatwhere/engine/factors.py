@@ -1,0 +1,144 @@
+"""What a factorisation of activations gives, and what can be asked of it.
+
+Letters as in the literature: activations A (n, p), codes U (n, r), bank W (r, p), A = U W + residual. A row of the bank
+is an *atom*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from whatwhere.engine._checks import between
+from whatwhere.engine._rows import Rows, exact_products, like_matrix, wide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """A factorisation so far; it stays as it is when the solver goes on.
+
+    Parameters
+    ----------
+    iteration : int
+        How many times codes and bank were updated, from 0.
+    error : float
+        Relative error ||A - U W||_F / ||A||_F, at least 0.
+    codes : Tensor of shape (n, r)
+        U, at least 0, in units of A where the atoms have length 1. float32, or float64 if A was.
+    bank : Tensor of shape (r, p)
+        W, rows of Euclidean length 1, or of zeros where an atom is dead; as it was given if it was fixed.
+    converged : bool
+        Whether the solver stopped here by its tolerance. False at every step before, and where it ran out of budget.
+    """
+
+    iteration: int
+    error: float
+    codes: Tensor
+    bank: Tensor
+    converged: bool = False
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        """Numbers of the atoms that explain nothing: no code, or no atom.
+
+        Returns
+        -------
+        tuple of int
+            In ascending order, most often empty. Reading it waits for the device.
+        """
+        idle = ~(self.codes != 0).any(dim=0) | ~(self.bank != 0).any(dim=1)
+        return tuple(idle.nonzero().flatten().tolist())
+
+
+def duplicate_atoms(bank: Tensor, cosine: float = 0.99) -> list[tuple[int, ...]]:
+    """Group the atoms that point the same way.
+
+    Parameters
+    ----------
+    bank : Tensor of shape (r, p)
+        W, of any sign and scale.
+    cosine : float, default 0.99
+        Two atoms are linked where their cosine is at least this, above 0 and below 1.
+
+    Returns
+    -------
+    list of tuple of int
+        Groups of two atoms or more, each ascending, in the order of their first atoms. Links chain: the ends of a group
+        may be further apart than `cosine`. Dead atoms are in none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `bank` is no finite matrix, or `cosine` is out of its range.
+
+    Examples
+    --------
+    >>> duplicate_atoms(torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.01]]))
+    [(0, 2)]
+    """
+    atoms = wide(like_matrix("bank", bank))
+    limit = between("cosine", cosine, 0, 1)
+    norms = torch.linalg.vector_norm(atoms, dim=1, keepdim=True)
+    units = atoms / torch.where(norms > 0, norms, 1)
+    linked = (units @ units.T >= limit).cpu()
+    groups: list[tuple[int, ...]] = []
+    left = {k for k in range(len(atoms)) if linked[k, k]}
+    while left:
+        group, front = set[int](), {min(left)}
+        while front:
+            group |= front
+            front = {j for k in front for j in linked[k].nonzero().flatten().tolist()} - group
+        left -= group
+        if len(group) > 1:
+            groups.append(tuple(sorted(group)))
+    return groups
+
+
+def relative_error(activations: Tensor | Sequence[Tensor], codes: Tensor, bank: Tensor, *, chunk: int = 4096) -> float:
+    """Return ||A - U W||_F / ||A||_F, from the residual itself.
+
+    Parameters
+    ----------
+    activations : Tensor of shape (n, p), or sequence of Tensor of shape (n_i, p)
+        A, whole or in blocks of rows, of any sign.
+    codes : Tensor of shape (n, r)
+        U.
+    bank : Tensor of shape (r, p)
+        W, on the same device as `codes`.
+    chunk : int, default 4096
+        Most rows whose residual is held at a time, at least 1.
+
+    Returns
+    -------
+    float
+        At least 0; computed in the dtype of A, float32 at least, and added up in float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no finite matrix, A has no number but 0, or the shapes do not fit together.
+
+    Notes
+    -----
+    2 n p r multiplications, and `chunk` times p numbers of memory.
+    """
+    w, u = like_matrix("bank", bank), like_matrix("codes", codes)
+    rows = Rows(activations, device=w.device, chunk=chunk)
+    if w.shape != (u.shape[1], rows.p) or len(u) != rows.n:
+        raise ValueError(
+            "codes, bank: wanted shapes (n, r) and (r, p) for activations of shape "
+            f"{(rows.n, rows.p)}, got {tuple(u.shape)} and {tuple(w.shape)}."
+        )
+    w, u = w.to(rows.dtype), (u.to(w.device, rows.dtype) / rows.scale)
+    left = 0.0
+    with exact_products(w.device):
+        for place, block in rows:
+            left += float(wide((block - u[place] @ w).square().sum(dim=1)).sum())
+    return float((left / rows.squares) ** 0.5)

@@ -14,6 +14,9 @@ from torch import nn
 
 import whatwhere as ww
 
+# Threads that share small work wait for each other: where something else has the cores, a hundred times as long.
+torch.set_num_threads(1)
+
 
 def pytest_addoption(parser):
     parser.addoption("--extended", action="store_true", help="run the long sweeps as well")
@@ -53,15 +56,6 @@ def untrained():
         return net
 
     return make
-
-
-@pytest.fixture
-def one_thread():
-    """Small images gain nothing from threads, and lose much where other work has the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Counting(nn.Module):

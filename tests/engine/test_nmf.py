@@ -10,7 +10,6 @@ import torch
 from whatwhere.engine.factors import relative_error
 from whatwhere.engine.nmf import INITS, encode, hals
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SLACK = {torch.float32: 3e-7, torch.float64: 1e-14}  # of ||A||, in the error
 
 

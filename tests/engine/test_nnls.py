@@ -9,8 +9,6 @@ from scipy.optimize import nnls as scipy_nnls
 
 from whatwhere.engine.nnls import nnls
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def tensor(x):
     return torch.as_tensor(x, dtype=torch.float64)

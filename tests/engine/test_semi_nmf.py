@@ -8,8 +8,6 @@ import torch
 
 from whatwhere.engine.semi_nmf import INITS, semi_nmf
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def last(states):
     *_, state = states

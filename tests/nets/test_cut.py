@@ -17,8 +17,6 @@ from whatwhere.nets.replica import AliasReplica
 from whatwhere.nets.split import CannotSplitError, split_tail
 from whatwhere.pixels.images import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CUTS = [
     ("resnet18", "layer3", "split", True),
     ("resnet18", "layer4", "split", True),

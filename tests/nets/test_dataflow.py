@@ -9,8 +9,6 @@ from torch.nn import functional
 
 from whatwhere.nets.dataflow import record, refilled, tensors_in
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class Named(NamedTuple):
     a: Any

@@ -7,8 +7,6 @@ from torch import nn
 from whatwhere.nets.layers import LayerInfo, list_layers, nearest_layers
 from whatwhere.pixels.images import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def listed(net, height=64, width=None, count=1):
     return {i.name: i for i in list_layers(net.eval(), torch.randn(count, 3, height, width or height))}

@@ -12,8 +12,6 @@ from torch.nn.utils import parametrizations, prune
 from whatwhere.nets.replica import AliasReplica
 from whatwhere.pixels.images import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def small():
     return nn.Sequential(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.pixels.images import read_photo
 
 # Threads that share small work wait for each other: where something else has the cores, a hundred times as long.
 torch.set_num_threads(1)
@@ -115,3 +118,55 @@ def _own_cache(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _one_seed():
     torch.manual_seed(0)
+
+
+class Planted(NamedTuple):
+    """Activations made of known codes and a known bank."""
+
+    activations: torch.Tensor
+    codes: torch.Tensor
+    bank: torch.Tensor
+
+
+def _planted(n=600, p=120, rank=8, *, noise=0.02, seed=0, dtype=torch.float32):
+    rng = np.random.default_rng(seed)
+    bank = rng.random((rank, p)) * (rng.random((rank, p)) < 0.3)
+    codes = rng.random((n, rank)) * (rng.random((n, rank)) < 0.35)
+    alone = np.arange(0, n, 3)  # rows of one atom: without such, factors need not be unique
+    codes[alone] = 0
+    codes[alone, np.arange(len(alone)) % rank] = 0.2 + rng.random(len(alone))
+    clean = codes @ bank
+    noisy = np.maximum(clean + noise * clean.std() * rng.normal(size=clean.shape), 0)
+    return Planted(*(torch.as_tensor(x, dtype=dtype) for x in (noisy, codes, bank)))
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """Make non-negative activations with a known answer: ``planted(n, p, rank, noise=, seed=, dtype=)``."""
+    return _planted
+
+
+@pytest.fixture(scope="session")
+def matched():
+    """Cosines of the atoms of two banks, matched one to one."""
+
+    def match(first, second):
+        a, b = (x / x.norm(dim=1, keepdim=True) for x in (first.double(), second.double()))
+        cosines = (a @ b.T).numpy()
+        return cosines[linear_sum_assignment(-cosines)]
+
+    return match
+
+
+@pytest.fixture(scope="session")
+def locations(model, photos):
+    """Features of a real network at every location of four photographs: ``locations(layer)`` is (196, channels)."""
+
+    def features(layer):
+        cut = model.cut(layer)
+        inputs = torch.cat([model.to_input(model.preprocess.pixels(read_photo(photo))) for photo in photos.values()])
+        with torch.no_grad():
+            maps = cut.encode(inputs)
+        return maps.movedim(1, -1).flatten(0, 2)
+
+    return features

@@ -31,11 +31,11 @@ def public_names():
 
 
 def own_checks(name):
-    """Leave out the parameters of classes that only inherit their constructor."""
+    """Leave out the parameters of classes that only inherit their constructor, and of protocols, which have none."""
     module, _, key = name.rpartition(".")
     value = getattr(importlib.import_module(module), key) if module in sys.modules else None
-    inherits = inspect.isclass(value) and "__init__" not in vars(value)
-    return CHECKS - {"PR01", "PR02", "PR03"} if inherits else CHECKS
+    without = inspect.isclass(value) and ("__init__" not in vars(value) or getattr(value, "_is_protocol", False))
+    return CHECKS - {"PR01", "PR02", "PR03"} if without else CHECKS
 
 
 @pytest.mark.filterwarnings("ignore:Widget.* is deprecated:DeprecationWarning")  # numpydoc looks at every attribute

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     BankUpdate = Callable[[Tensor, Tensor, Tensor], Tensor]  # W, P, Q -> W, all float64
 
 SWEEPS = 3  # over the atoms, a pass: cheap beside the pass itself
-_FIRST_SWEEPS = 10  # from codes of zero
-_MOST_SEEDS = 3  # times that an atom is revived
+FIRST_SWEEPS = 10  # from codes of zero
+MOST_SEEDS = 3  # times that an atom is revived
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Plan:
 
 
 @dataclass
-class _Pass:
+class Pass:
     """What one pass over the activations leaves: new codes, P, Q, the squared error, and the worst rows."""
 
     codes: Tensor
@@ -92,7 +92,7 @@ def alternate(rows: Rows, codes: Tensor | None, bank: Tensor, plan: Plan) -> Ite
     """Yield the start as iteration 0, then every iteration, until the error no longer falls or the budget is spent."""
     floor = 8 * torch.finfo(rows.dtype).eps
     with exact_products(rows.device):
-        step = _one_pass(rows, codes, bank, 0 if codes is not None else _FIRST_SWEEPS, 0)
+        step = one_pass(rows, codes, bank, 0 if codes is not None else FIRST_SWEEPS, 0)
     error, seeded = (step.squares / rows.squares) ** 0.5, [0] * len(bank)
     yield Factors(0, error, step.codes * rows.scale, bank.clone(), error <= floor)
     for iteration in range(1, plan.iterations + 1):
@@ -111,8 +111,8 @@ def _iterate(
     rows: Rows, codes: Tensor, bank: Tensor, plan: Plan, seeded: list[int]
 ) -> tuple[Tensor, Tensor, float, bool]:
     """Update codes, then bank; revive atoms that died. Returns codes, bank, relative error, whether any revived."""
-    dead = [k for k in _dead(codes, bank, rows) if seeded[k] < _MOST_SEEDS] if plan.update else []
-    done = _one_pass(rows, codes, bank, SWEEPS, len(dead))
+    dead = [k for k in _dead(codes, bank, rows) if seeded[k] < MOST_SEEDS] if plan.update else []
+    done = one_pass(rows, codes, bank, SWEEPS, len(dead))
     if plan.update is None:
         return done.codes, bank, (done.squares / rows.squares) ** 0.5, False
     old = wide(bank)
@@ -138,7 +138,7 @@ def _dead(codes: Tensor, bank: Tensor, rows: Rows) -> list[int]:
     return (energy <= torch.finfo(rows.dtype).eps ** 2 * rows.squares).nonzero().flatten().tolist()
 
 
-def _one_pass(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int, worst: int) -> _Pass:
+def one_pass(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int, worst: int) -> Pass:
     """Update the codes block by block and add up P, Q and the squared error; keep the `worst` residual rows."""
     rank = len(bank)
     squares_of_atoms = wide(bank) @ wide(bank).T
@@ -157,7 +157,7 @@ def _one_pass(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int, worst
         squares += wide(residual.square().sum(dim=1)).sum()
         if worst:
             seeds = _largest(torch.cat([seeds, residual]), worst)
-    return _Pass(out, p, q, float(squares), seeds)
+    return Pass(out, p, q, float(squares), seeds)
 
 
 def _largest(residual: Tensor, count: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -71,6 +71,19 @@ def non_negative(name: str, x: Tensor) -> Tensor:
     return x
 
 
+class Blocks(Protocol):
+    """A matrix as a loop over (place, block)."""
+
+    n: int
+    p: int
+    device: torch.device
+    dtype: torch.dtype
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+        """Go through the blocks of rows in order."""
+        ...
+
+
 def _parts(block: Tensor, chunk: int) -> Iterator[Tensor]:
     return (block[first : first + chunk] for first in range(0, len(block), chunk))
 
@@ -120,3 +133,22 @@ class Rows:
             for part in _parts(block.detach(), self._chunk):
                 yield slice(start, start + len(part)), part.to(self.device, self.dtype) / self.scale
                 start += len(part)
+
+    def take(self, indices: Sequence[int]) -> Tensor:
+        """Return some rows, in the order asked for, in one loop."""
+        wanted, found = set(indices), dict[int, Tensor]()
+        for place, block in self:
+            found |= {k: block[k - place.start] for k in wanted if place.start <= k < place.stop}
+        return torch.stack([found[k] for k in indices])
+
+
+class Remainder:
+    """What codes and bank leave of rows, as a loop over (place, block)."""
+
+    def __init__(self, rows: Rows, codes: Tensor, bank: Tensor) -> None:
+        self.n, self.p, self.device, self.dtype = rows.n, rows.p, rows.device, rows.dtype
+        self._rows, self._codes, self._bank = rows, codes, bank
+
+    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+        for place, block in self._rows:
+            yield place, torch.addmm(block, self._codes[place], self._bank, alpha=-1)

@@ -1,12 +1,12 @@
 """What a factorisation of activations gives, and what can be asked of it.
 
 Letters as in the literature: activations A (n, p), codes U (n, r), bank W (r, p), A = U W + residual. A row of the bank
-is an *atom*.
+is an *atom*. Some methods add one offset b (p,) to every row, A = U W + b + residual; without one it is 0.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +15,93 @@ from whatwhere.engine._checks import between
 from whatwhere.engine._rows import Rows, exact_products, like_matrix, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Dictionary:
+    """What turns codes back into activations, and what its extractor needs to find the codes of new rows.
+
+    Parameters
+    ----------
+    bank : Tensor of shape (r, p)
+        W, the atoms.
+    offset : Tensor of shape (p,), optional
+        b, added to every row; nothing is added by default.
+    encoder : mapping of str to Tensor
+        What beside the bank belongs to the encoder of the extractor that made it; empty where the bank is enough.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the bank is no finite matrix, or the offset no vector of finite numbers of its length.
+    """
+
+    bank: Tensor
+    offset: Tensor | None = None
+    encoder: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        columns = like_matrix("bank", self.bank).shape[1]
+        if self.offset is not None and like_matrix("offset", self.offset[None]).shape != (1, columns):
+            raise ValueError(
+                f"offset: wanted shape (p,) = {(columns,)} as the bank's columns, got {tuple(self.offset.shape)}."
+            )
+
+    @property
+    def rank(self) -> int:
+        """Number r of atoms.
+
+        Returns
+        -------
+        int
+            At least 1, dead ones included.
+        """
+        return len(self.bank)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the activations that codes stand for, U W + b.
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n, r)
+            U, on the device of the bank. Gradients flow through.
+
+        Returns
+        -------
+        Tensor of shape (n, p)
+            In the wider dtype of codes and bank.
+
+        Raises
+        ------
+        ValueError
+            If the codes are no matrix of r columns.
+        """
+        if codes.ndim != self.bank.ndim or codes.shape[1] != self.rank:
+            raise ValueError(f"codes: wanted shape (n, {self.rank}), got {tuple(codes.shape)}.")
+        dtype = torch.promote_types(codes.dtype, self.bank.dtype)
+        rows = codes.to(dtype) @ self.bank.to(dtype)
+        return rows if self.offset is None else rows + self.offset.to(dtype)
+
+    def to(self, device: torch.device | str) -> Dictionary:
+        """Return the same dictionary on another device.
+
+        Parameters
+        ----------
+        device : torch.device or str
+            Where its tensors shall be.
+
+        Returns
+        -------
+        Dictionary
+            Sharing the tensors that are there already.
+        """
+        offset = None if self.offset is None else self.offset.to(device)
+        encoder = {name: tensor.to(device) for name, tensor in self.encoder.items()}
+        return replace(self, bank=self.bank.to(device), offset=offset, encoder=encoder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +113,17 @@ class Factors:
     iteration : int
         How many times codes and bank were updated, from 0.
     error : float
-        Relative error ||A - U W||_F / ||A||_F, at least 0.
+        Relative error ||A - U W - b||_F / ||A||_F, at least 0; of A itself, not of what is left of it without b.
     codes : Tensor of shape (n, r)
-        U, at least 0, in units of A where the atoms have length 1. float32, or float64 if A was.
+        U, in units of A where the atoms have length 1; at least 0, but for PCA. float32, or float64 if A was.
     bank : Tensor of shape (r, p)
         W, rows of Euclidean length 1, or of zeros where an atom is dead; as it was given if it was fixed.
     converged : bool
         Whether the solver stopped here by its tolerance. False at every step before, and where it ran out of budget.
+    offset : Tensor of shape (p,), optional
+        b; none by default.
+    encoder : mapping of str to Tensor
+        What beside the bank is needed to encode new rows; most often nothing.
     """
 
     iteration: int
@@ -43,6 +131,19 @@ class Factors:
     codes: Tensor
     bank: Tensor
     converged: bool = False
+    offset: Tensor | None = None
+    encoder: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """What turns codes into activations, without the codes of these rows.
+
+        Returns
+        -------
+        Dictionary
+            Sharing the tensors.
+        """
+        return Dictionary(self.bank, self.offset, self.encoder)
 
     @property
     def dead(self) -> tuple[int, ...]:
@@ -101,8 +202,15 @@ def duplicate_atoms(bank: Tensor, cosine: float = 0.99) -> list[tuple[int, ...]]
     return groups
 
 
-def relative_error(activations: Tensor | Sequence[Tensor], codes: Tensor, bank: Tensor, *, chunk: int = 4096) -> float:
-    """Return ||A - U W||_F / ||A||_F, from the residual itself.
+def relative_error(
+    activations: Tensor | Sequence[Tensor],
+    codes: Tensor,
+    bank: Tensor,
+    *,
+    offset: Tensor | None = None,
+    chunk: int = 4096,
+) -> float:
+    """Return ||A - U W - b||_F / ||A||_F, from the residual itself.
 
     Parameters
     ----------
@@ -112,6 +220,8 @@ def relative_error(activations: Tensor | Sequence[Tensor], codes: Tensor, bank: 
         U.
     bank : Tensor of shape (r, p)
         W, on the same device as `codes`.
+    offset : Tensor of shape (p,), optional
+        b; 0 by default.
     chunk : int, default 4096
         Most rows whose residual is held at a time, at least 1.
 
@@ -136,9 +246,11 @@ def relative_error(activations: Tensor | Sequence[Tensor], codes: Tensor, bank: 
             "codes, bank: wanted shapes (n, r) and (r, p) for activations of shape "
             f"{(rows.n, rows.p)}, got {tuple(u.shape)} and {tuple(w.shape)}."
         )
+    b = Dictionary(w, offset).offset
     w, u = w.to(rows.dtype), (u.to(w.device, rows.dtype) / rows.scale)
+    b = w.new_zeros(rows.p) if b is None else b.detach().to(w) / rows.scale
     left = 0.0
     with exact_products(w.device):
         for place, block in rows:
-            left += float(wide((block - u[place] @ w).square().sum(dim=1)).sum())
+            left += float(wide((block - b - u[place] @ w).square().sum(dim=1)).sum())
     return float((left / rows.squares) ** 0.5)

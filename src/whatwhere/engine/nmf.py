@@ -22,7 +22,7 @@ import torch
 from whatwhere.engine._alternating import SWEEPS, Plan, alternate, check_bank, check_rank, check_start
 from whatwhere.engine._checks import integer
 from whatwhere.engine._rows import Rows, exact_products
-from whatwhere.engine._svd import right_vectors, signed_energy
+from whatwhere.engine._svd import nndsvd, unit_atoms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,7 +115,7 @@ def hals(
         codes, bank = check_start(start, rank, rows, signed=False)
         return alternate(rows, codes, bank, plan)
     with exact_products(rows.device):
-        bank = (_nndsvd if init == "nndsvd" else _random)(rows, rank, seed)
+        bank = (nndsvd if init == "nndsvd" else _random)(rows, rank, seed)
     return alternate(rows, None, bank, plan)
 
 
@@ -174,24 +174,10 @@ def encode(
     return alternate(rows, codes, atoms, plan)
 
 
-def _nndsvd(rows: Rows, rank: int, seed: int) -> Tensor:
-    """Return atoms of length 1: of each right singular vector, the part of the sign whose product is larger."""
-    vectors = right_vectors(rows, rank, seed)
-    up, down = signed_energy(rows, vectors)
-    parts = torch.stack([vectors.relu(), (-vectors).relu()])
-    keep_up = up * parts[0].square().sum(dim=0) >= down * parts[1].square().sum(dim=0)
-    return _unit(torch.where(keep_up, parts[0], parts[1]).T).to(rows.device, rows.dtype)
-
-
 def _random(rows: Rows, rank: int, seed: int) -> Tensor:
     """Return random atoms of length 1."""
     numbers = torch.rand(rank, rows.p, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return _unit(numbers).to(rows.dtype).to(rows.device)
-
-
-def _unit(atoms: Tensor) -> Tensor:
-    lengths = torch.linalg.vector_norm(atoms, dim=1, keepdim=True)
-    return atoms / torch.where(lengths > 0, lengths, 1)
+    return unit_atoms(numbers).to(rows.dtype).to(rows.device)
 
 
 def _update_bank(bank: Tensor, gradient: Tensor, gram: Tensor) -> Tensor:

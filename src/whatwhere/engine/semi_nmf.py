@@ -22,7 +22,7 @@ import torch
 from whatwhere.engine._alternating import Plan, alternate, check_rank, check_start
 from whatwhere.engine._checks import integer
 from whatwhere.engine._rows import Rows, exact_products
-from whatwhere.engine._svd import right_vectors, signed_energy
+from whatwhere.engine._svd import right_vectors, signed_energy, unit_atoms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,9 +109,7 @@ def semi_nmf(
         codes, bank = check_start(start, rank, rows, signed=True)
         return alternate(rows, codes, bank, plan)
     with exact_products(rows.device):
-        bank = (_svd if init == "svd" else _drawn_rows)(rows, rank, seed)
-        lengths = torch.linalg.vector_norm(bank, dim=1, keepdim=True)
-        bank = bank / torch.where(lengths > 0, lengths, 1)
+        bank = unit_atoms((_svd if init == "svd" else _drawn_rows)(rows, rank, seed))
     return alternate(rows, None, bank, plan)
 
 
@@ -136,7 +134,4 @@ def _drawn_rows(rows: Rows, rank: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     keys = torch.rand(rows.n, generator=generator, dtype=torch.float64).log() / energies
     chosen = keys.argsort(descending=True, stable=True)[:rank].tolist()
-    found: dict[int, Tensor] = {}
-    for place, block in rows:
-        found |= {k: block[k - place.start] for k in chosen if place.start <= k < place.stop}
-    return torch.stack([found[k] for k in chosen])
+    return rows.take(chosen)

@@ -1,0 +1,1 @@
+"""Concepts: directions in a layer that many images share, and what can be asked of them."""

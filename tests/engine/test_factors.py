@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from whatwhere.engine.factors import Factors, duplicate_atoms, relative_error
+from whatwhere.engine.factors import Dictionary, Factors, duplicate_atoms, relative_error
 
 
 def test_dead_atoms_have_no_code_or_no_direction():
@@ -31,6 +31,40 @@ def test_the_residual_of_known_factors():
     assert relative_error(codes @ bank, codes, bank) == 0
     assert relative_error(codes @ bank, codes * 0, bank) == pytest.approx(1)
     assert relative_error(codes @ bank, codes * 0.5, bank) == pytest.approx(0.5)
+
+
+def test_the_offset_is_part_of_the_reconstruction():
+    codes, bank, offset = torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([10.0, -1.0])
+    factors = Factors(0, 0.0, codes, bank, offset=offset, encoder={"mean": offset})
+    decoded = factors.dictionary.decode(codes)
+    assert torch.equal(decoded, codes @ bank + offset)
+    assert relative_error(decoded, codes, bank, offset=offset) == 0
+    assert relative_error(decoded * 1e6, codes * 1e6, bank, offset=offset * 1e6) == pytest.approx(0, abs=1e-7)
+    assert relative_error(decoded, codes, bank) > 0.5
+
+
+def test_a_dictionary_decodes_differentiably_and_moves():
+    dictionary = Dictionary(torch.eye(3, 4), torch.ones(4), {"weights": torch.ones(2)})
+    codes = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    decoded = dictionary.decode(codes)
+    assert decoded.dtype == torch.float64
+    decoded.sum().backward()
+    assert codes.grad.sum() == 6
+    moved = dictionary.to("cpu")
+    assert moved.bank is dictionary.bank
+    assert moved.offset is dictionary.offset
+    assert moved.encoder["weights"] is dictionary.encoder["weights"]
+    assert dictionary.rank == moved.rank == 3
+    assert Dictionary(torch.eye(2)).offset is None
+
+
+def test_bad_dictionaries():
+    with pytest.raises(ValueError, match=r"offset: wanted shape \(p,\) = \(3,\) as the bank's columns, got \(2,\)"):
+        Dictionary(torch.eye(3), torch.ones(2))
+    with pytest.raises(ValueError, match="bank: wanted finite numbers"):
+        Dictionary(torch.full((1, 2), torch.nan))
+    with pytest.raises(ValueError, match=r"codes: wanted shape \(n, 3\), got \(2, 4\)"):
+        Dictionary(torch.eye(3)).decode(torch.ones(2, 4))
 
 
 def test_bad_input():

@@ -3,6 +3,9 @@
 Halves are fitted each for itself, and their atoms matched one to one. Up to the number of directions that are in the
 activations, matched atoms have cosines near 1; beyond it the additional ones fit what is particular to a half. Crops of
 one photo are not independent, so photos are halved rather than rows where `groups` tells them apart.
+
+Agreement alone is not enough: noise that was cut off at 0 has a mean, and both halves find it as one faint atom more. A
+rank therefore counts only if each of its atoms carries a hundredth of what all of them carry.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from whatwhere.engine.factors import Factors
 
 STABLE = 0.9  # cosine of two atoms that are the same
+FAINT = 0.01  # share of the energy below which an atom is not worth a concept
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +99,30 @@ class RankStep:
         """
         return self.stability.smallest >= STABLE
 
+    @property
+    def faintest(self) -> float:
+        """Share of the faintest atom in the energy of all atoms, ||u_k||^2 ||w_k||^2 over its sum.
+
+        Returns
+        -------
+        float
+            0 for a dead atom, at most 1 / r. In the fit to all activations.
+        """
+        codes, bank = self.factors.codes.double(), self.factors.bank.double()
+        energy = codes.square().sum(dim=0) * bank.square().sum(dim=1)
+        return float(energy.min() / energy.sum()) if energy.any() else 0.0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the rank counts as one that the activations have.
+
+        Returns
+        -------
+        bool
+            Stable, with at least a hundredth of the energy in every atom.
+        """
+        return self.stable and self.faintest >= FAINT
+
 
 @dataclass(frozen=True, eq=False)
 class RankPath:
@@ -118,12 +146,13 @@ class RankPath:
         Returns
         -------
         RankStep
-            Of the ranks whose smallest matched cosine is at least 0.9 the largest; if there is none, the rank of the
-            largest mean stability, the smaller of equal ones.
+            Of the ranks whose smallest matched cosine is at least 0.9, and whose faintest atom has at least a hundredth
+            of the energy, the largest; if there is none, the rank of the largest mean stability, the smaller of equal
+            ones.
         """
-        stable = [step for step in self.steps if step.stable]
-        if stable:
-            return max(stable, key=lambda step: step.rank)
+        accepted = [step for step in self.steps if step.accepted]
+        if accepted:
+            return max(accepted, key=lambda step: step.rank)
         return max(self.steps, key=lambda step: (step.stability.mean, -step.rank))
 
     @property
@@ -148,12 +177,10 @@ class RankPath:
         """
         step = self.chosen
         figures = f"smallest matched cosine {step.stability.smallest:.2f}, mean {step.stability.mean:.2f}"
-        if step.stable:
-            return f"{step.rank} is the largest rank whose atoms are all found again in the other half ({figures})."
-        return (
-            f"No rank has all its atoms found again in the other half with a cosine of at least {STABLE}; {step.rank} "
-            f"has the largest mean stability ({figures})."
-        )
+        rule = f"found again in the other half with a cosine of at least {STABLE}, and none with under {FAINT:.0%} of"
+        if step.accepted:
+            return f"{step.rank} is the largest rank with all atoms {rule} the energy ({figures})."
+        return f"No rank has all atoms {rule} the energy; {step.rank} has the largest mean stability ({figures})."
 
 
 def rank_path(

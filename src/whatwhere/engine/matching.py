@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LEFT = 1e-6  # of an atom's length beside the mean direction: below it there is only rounding
+_SPREAD = 1e-12  # of cosines; below it they are all the same
 _FEWEST = 8  # null atoms that a mean and a spread can be told from
 
 
@@ -161,7 +162,8 @@ def similarity(
     TypeError
         If an argument is of the wrong kind.
     ValueError
-        If a bank is no matrix of finite numbers, the columns differ, `mean` is 0, or there are fewer than 8 null atoms.
+        If a bank is no matrix of finite numbers, the columns differ, `mean` is 0, or there are fewer than 8 null atoms
+        or all are the same.
 
     Notes
     -----
@@ -240,4 +242,7 @@ def _standing(units: Tensor, lot: Tensor, cosines: Tensor) -> Tensor:
     """Return how far the cosines of each atom, one a row, stand above those with the null's atoms."""
     chance = _cosines(units, lot)
     spread, centre = torch.std_mean(chance, dim=1, keepdim=True)
-    return (cosines - centre) / torch.where(spread > 0, spread, 1)
+    alive = units.any(dim=1, keepdim=True)
+    if (spread[alive] <= _SPREAD).any():
+        raise ValueError("null: wanted atoms of different directions, got atoms that an atom has one cosine with.")
+    return (cosines - centre) / torch.where(alive, spread, 1)

@@ -12,20 +12,17 @@ NeurIPS 2023, arXiv:2306.07304, for concept extraction as dictionary learning.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-
-from whatwhere.engine._alternating import Plan
+from whatwhere.concepts._base import Base
+from whatwhere.concepts.protocol import Extractor
 from whatwhere.engine._checks import integer
-from whatwhere.engine._rows import exact_products, like_matrix, wide
+from whatwhere.engine._rows import wide
 from whatwhere.engine.convex_nmf import convex_nmf
-from whatwhere.engine.factors import Dictionary
 from whatwhere.engine.growing import grown
 from whatwhere.engine.kmeans import kmeans, nearest
 from whatwhere.engine.nmf import INITS as NMF_INITS
 from whatwhere.engine.nmf import hals
-from whatwhere.engine.nnls import nnls
 from whatwhere.engine.pca import pca
 from whatwhere.engine.sae import Training, encode_topk, topk_sae
 from whatwhere.engine.semi_nmf import INITS as SEMI_INITS
@@ -36,175 +33,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from whatwhere.engine.factors import Factors
+    from whatwhere.engine.factors import Dictionary, Factors
     from whatwhere.engine.nmf import Init as NMFInit
     from whatwhere.engine.semi_nmf import Init as SemiInit
+
+__all__ = ["EXTRACTORS", "NMF", "PCA", "ConvexNMF", "Extractor", "KMeans", "SemiNMF", "TopKSAE", "read_extractor"]
 
 _SHARE_ACTIVE = 10  # one code in so many, for the sparse autoencoder
 
 
-@runtime_checkable
-class Extractor(Protocol):
-    """What every extractor can do; a class of one's own with these members is one.
-
-    Instances must be hashable and equal when equal, since results are cached by them.
-    """
-
-    @property
-    def name(self) -> str:
-        """What `read_extractor` finds it by.
-
-        Returns
-        -------
-        str
-            In lower case.
-        """
-        ...
-
-    @property
-    def signed(self) -> bool:
-        """Whether it takes activations below 0.
-
-        Returns
-        -------
-        bool
-            False for NMF alone.
-        """
-        ...
-
-    @property
-    def non_negative_codes(self) -> bool:
-        """Whether codes are at least 0; where not, an atom and its negative are the same.
-
-        Returns
-        -------
-        bool
-            False for PCA alone.
-        """
-        ...
-
-    def fit(
-        self,
-        activations: Tensor | Sequence[Tensor],
-        rank: int,
-        *,
-        seed: int = 0,
-        start: Dictionary | None = None,
-        iterations: int = 200,
-        tolerance: float | None = None,
-        device: torch.device | None = None,
-    ) -> Iterator[Factors]:
-        """Factorise activations, better and better.
-
-        Parameters
-        ----------
-        activations : Tensor of shape (n, p), or sequence of Tensor of shape (n_i, p)
-            A, whole or in blocks of rows, each asked for once a pass.
-        rank : int
-            Number r of atoms.
-        seed : int, default 0
-            Same seed, same factors.
-        start : Dictionary, optional
-            What the same extractor gave with at most r atoms, to go on from; the missing ones are added.
-        iterations : int, default 200
-            Most iterations. It does not change what they give.
-        tolerance : float, optional
-            Stop when an iteration gains no more than this share of the error; by default the solver's own.
-        device : torch.device, optional
-            Where to compute; that of the activations by default.
-
-        Returns
-        -------
-        iterator of Factors
-            Iteration 0 is the start, and each is valid to stop at.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is of the wrong kind or out of its range, before the first iteration.
-        """
-        ...
-
-    def encode(self, dictionary: Dictionary, rows: Tensor) -> Tensor:
-        """Return the codes of new rows.
-
-        Parameters
-        ----------
-        dictionary : Dictionary
-            What this extractor has fitted.
-        rows : Tensor of shape (n, p)
-            Activations; moved to the dictionary's device.
-
-        Returns
-        -------
-        Tensor of shape (n, r)
-            In float64 if rows or bank are, else in float32; computed in float64. No row looks at another.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the rows are no finite matrix, or the dictionary does not fit them.
-        """
-        ...
-
-
-class _Extractor:
-    """What the extractors of this module share: the border, and codes by exact non-negative least squares."""
-
-    name: ClassVar[str]
-    signed: ClassVar[bool] = True
-    non_negative_codes: ClassVar[bool] = True
-
-    def fit(
-        self,
-        activations: Tensor | Sequence[Tensor],
-        rank: int,
-        *,
-        seed: int = 0,
-        start: Dictionary | None = None,
-        iterations: int = 200,
-        tolerance: float | None = None,
-        device: torch.device | None = None,
-    ) -> Iterator[Factors]:
-        """Factorise activations, better and better; see `Extractor.fit`."""
-        if start is not None and not isinstance(start, Dictionary):
-            raise TypeError(f"start: wanted a Dictionary, as Factors.dictionary gives it, got {type(start).__name__}.")
-        integer("seed", seed, 0, 2**63 - 1)
-        Plan(None, iterations, 0.0 if tolerance is None else tolerance)
-        options: dict[str, Any] = {"iterations": iterations, "device": device}
-        if tolerance is not None:
-            options["tolerance"] = tolerance
-        return self._fit(activations, rank, seed, start, options)
-
-    def encode(self, dictionary: Dictionary, rows: Tensor) -> Tensor:
-        """Return the codes of new rows; see `Extractor.encode`."""
-        rows = like_matrix("rows", rows)
-        if rows.shape[1] != dictionary.bank.shape[1]:
-            raise ValueError(
-                f"rows: wanted {dictionary.bank.shape[1]} columns as the dictionary's atoms have, got shape "
-                f"{tuple(rows.shape)}."
-            )
-        dtype = torch.promote_types(rows.dtype, dictionary.bank.dtype)
-        device = dictionary.bank.device
-        with exact_products(device):
-            return self._encode(dictionary, wide(rows.to(device))).to(device, dtype)
-
-    def _fit(
-        self,
-        activations: Tensor | Sequence[Tensor],
-        rank: int,
-        seed: int,
-        start: Dictionary | None,
-        options: dict[str, Any],
-    ) -> Iterator[Factors]:
-        raise NotImplementedError
-
-    def _encode(self, dictionary: Dictionary, rows: Tensor) -> Tensor:
-        return nnls(dictionary.bank, rows)
-
-
 @dataclass(frozen=True)
-class NMF(_Extractor):
+class NMF(Base):
     """Non-negative matrix factorisation: parts that add up. For activations of at least 0.
 
     By `whatwhere.engine.nmf.hals`; the error never rises. A start may be any bank of at least 0: missing atoms come
@@ -245,7 +84,7 @@ class NMF(_Extractor):
 
 
 @dataclass(frozen=True)
-class SemiNMF(_Extractor):
+class SemiNMF(Base):
     """Semi-NMF: parts that add up, for activations of any sign; the bank is of any sign as well.
 
     By `whatwhere.engine.semi_nmf.semi_nmf`; the error never rises. A start may be any bank: missing atoms come from
@@ -285,7 +124,7 @@ class SemiNMF(_Extractor):
 
 
 @dataclass(frozen=True)
-class ConvexNMF(_Extractor):
+class ConvexNMF(Base):
     """Convex NMF: atoms are mixtures of rows that one can look at. For activations of any sign.
 
     By `whatwhere.engine.convex_nmf.convex_nmf`; the error never rises, and there is no chance in it: the seed changes
@@ -306,7 +145,7 @@ class ConvexNMF(_Extractor):
 
 
 @dataclass(frozen=True)
-class KMeans(_Extractor):
+class KMeans(Base):
     """K-means: every row shows one concept, as much as its projection on the centre's direction.
 
     By `whatwhere.engine.kmeans.kmeans`; the inertia never rises, and `tolerance` is of the inertia. A start has the
@@ -331,7 +170,7 @@ class KMeans(_Extractor):
 
 
 @dataclass(frozen=True)
-class PCA(_Extractor):
+class PCA(Base):
     """Principal components: the smallest error of all; codes and atoms of either sign, hard to read.
 
     By `whatwhere.engine.pca.pca`, whose one answer is exact: start, iterations and tolerance change nothing.
@@ -357,7 +196,7 @@ class PCA(_Extractor):
 
 
 @dataclass(frozen=True)
-class TopKSAE(_Extractor):
+class TopKSAE(Base):
     """A sparse autoencoder that keeps the k largest codes of each row; for many atoms and many rows.
 
     By `whatwhere.engine.sae.topk_sae`; an iteration is an epoch, and the error may rise in between. A start is one of
@@ -417,7 +256,7 @@ class TopKSAE(_Extractor):
         return encode_topk(dictionary, rows, self.active_of(dictionary.rank))
 
 
-EXTRACTORS: dict[str, type[_Extractor]] = {kind.name: kind for kind in (NMF, SemiNMF, ConvexNMF, KMeans, PCA, TopKSAE)}
+EXTRACTORS: dict[str, type[Base]] = {kind.name: kind for kind in (NMF, SemiNMF, ConvexNMF, KMeans, PCA, TopKSAE)}
 
 
 def read_extractor(given: str | Extractor | None, *, signed: bool) -> Extractor:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
-    from whatwhere.concepts.extractors import Extractor
+    from whatwhere.concepts.protocol import Extractor
     from whatwhere.engine.factors import Factors
 
 STABLE = 0.9  # cosine of two atoms that are the same

@@ -234,8 +234,8 @@ def attribute(
     arXiv:2306.07304. M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", arXiv:1703.01365.
     D. Smilkov et al., "SmoothGrad", arXiv:1706.03825. S. Hooker et al., "A benchmark for interpretability methods in
     deep neural networks", arXiv:1806.10758, for squares and variances of gradients. V. Petsiuk, A. Das, K. Saenko,
-    "RISE", arXiv:1806.07421. T. Fel et al., "Making sense of dependence", arXiv:2206.06219. T. Fel et al., "Look at the
-    variance!", arXiv:2111.04138.
+    "RISE", arXiv:1806.07421. P. Novello, T. Fel, D. Vigouroux, "Making sense of dependence", arXiv:2206.06219.
+    T. Fel et al., "Look at the variance!", arXiv:2111.04138.
 
     Examples
     --------

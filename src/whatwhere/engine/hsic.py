@@ -6,8 +6,8 @@ Dirac kernel is ``(1 + s s') / 2``, and the criterion a quadratic form in s: no 
 
 References
 ----------
-T. Fel, M. Ducoffe, D. Vigouroux, R. Cadene, M. Capelle, C. Nicodeme, T. Serre, "Making sense of dependence: efficient
-black-box explanations using dependence measure", arXiv:2206.06219. A. Gretton, O. Bousquet, A. Smola, B. Scholkopf,
+P. Novello, T. Fel, D. Vigouroux, "Making sense of dependence: efficient black-box explanations using dependence
+measure", arXiv:2206.06219. A. Gretton, O. Bousquet, A. Smola, B. Scholkopf,
 "Measuring statistical dependence with Hilbert-Schmidt norms", ALT 2005, doi:10.1007/11564089_7.
 """
 

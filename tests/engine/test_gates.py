@@ -280,6 +280,16 @@ def test_a_concept_that_is_not_used_has_zero(method):
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
+def test_another_unit_and_zero_of_the_score(method):
+    """Values grow with the score's unit, or its square; indices and HSIC do not. Its zero does not count."""
+    first = attribute(bent, RANK, method, samples=few(method), dtype=torch.float64)
+    other = attribute(lambda m: 3 * bent(m) - 50, RANK, method, samples=few(method), dtype=torch.float64)
+    factor = {"squaregrad": 9, "vargrad": 9, "hsic": 1, "sobol": 1, "sobol_first": 1}.get(method, 3)
+    assert other.values == pytest.approx(factor * first.values, rel=1e-7, abs=1e-9)
+    assert other.error is None or other.error == pytest.approx(factor * first.error, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_the_table_tells_what_happens(method):
     info, asked = METHODS[method], []
 

@@ -58,7 +58,8 @@ class Prober:
 
     Notes
     -----
-    A call waits for the device once, at its end. The modes of autograd that a call sets are left as they were.
+    A call waits for the device once, at its end. The modes of autograd that a call sets are left as they were. How
+    exactly products are computed is the response's affair: TensorFloat-32 in it shows as noise of every difference.
 
     Examples
     --------

@@ -94,9 +94,10 @@ def test_a_flat_score_has_no_normalised_area():
         curve = concept_deletion(response, [1.0, 0])
         assert curve.normalised is None
         assert np.isfinite(curve.area)
-    told = concept_fidelity(lambda gates: 0 * gates.sum(1) + 3, np.ones((2, 3)) * [[1], [2]])
+    told = concept_fidelity(lambda gates: 1e-9 * gates.sum(1) + 3, [[1.0, 2, 3], [1, 1, 1]])
     assert not told.defined.any()
     assert np.isnan(told.pearson).all()
+    assert np.isnan(told.spearman).all()
 
 
 def test_the_contributions_of_an_affine_score_foretell_all():
@@ -198,6 +199,15 @@ def test_intervals_cover(count):
         told = mean_interval(rng.normal(3, 2, count), seed=seed)
         hits.append(told.low <= 3 <= told.high)
     assert 0.9 <= np.mean(hits) <= 0.98
+
+
+def test_quantiles_are_moved_out_for_few_images():
+    values = np.random.default_rng(0).normal(size=6)
+    told = mean_interval(values, resamples=1000, seed=3)
+    means = values[np.random.default_rng(3).integers(0, 6, (1000, 6))].mean(axis=1)
+    tail = stats.norm.cdf(np.sqrt(6 / 5) * stats.t.ppf(0.025, 5))
+    assert tail < 0.003
+    assert (told.low, told.high) == pytest.approx(tuple(np.quantile(means, [tail, 1 - tail])))
 
 
 def test_intervals_of_many_images_are_those_of_the_normal_law():

@@ -1,0 +1,1 @@
+"""How good an explanation is: curves, correlations, and intervals over images."""

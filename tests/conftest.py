@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +21,18 @@ from whatwhere.pixels.images import read_photo
 # Threads that share small work wait for each other: where something else has the cores, a hundred times as long.
 torch.set_num_threads(1)
 
+# Plans measured on a busy test machine are not for its user. Set before anything is collected, so that the kernels of
+# notebooks, which know no fixtures, inherit it.
+_CACHE = tempfile.TemporaryDirectory(prefix="whatwhere-tests-")
+os.environ["WHATWHERE_CACHE"] = _CACHE.name
+
 
 def pytest_addoption(parser):
     parser.addoption("--extended", action="store_true", help="run the long sweeps as well")
+
+
+def pytest_unconfigure():
+    _CACHE.cleanup()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -105,14 +115,6 @@ def shared_photos():
     if not files:
         pytest.skip("the shared photographs are not on this machine (set WHATWHERE_SHARED)")
     return files
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Plans measured on a busy test machine are not for its user."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WHATWHERE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Networks that real people have: in place, in half precision, pruned, answering through a buffer, mixing a batch."""
 
 import itertools
+import threading
 import warnings
 
 import numpy as np
@@ -368,3 +369,36 @@ def test_a_design_whose_logits_would_not_fit_is_refused_before_it_begins(image, 
         ValueError, match=r"rows: the logits of 32 rows x 65 .* x 8 classes take 66,560 bytes.*refine=True"
     ):
         ww.Sobol(grid=8, rows=32).run(model, image)
+
+
+def test_a_network_that_trains_on_the_main_thread_while_a_job_runs_on_the_workers(image):
+    """Nothing crashes, both get on, the map is finite, and it is said that the weights changed."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 3))
+    model = ww.VisionModel(net.eval(), input_size=32, **HALF)
+    model.batch_size = 4
+    optimiser = torch.optim.SGD(net.parameters(), lr=1e-3)
+    begun, trained = threading.Event(), threading.Event()
+
+    def hold(job):
+        if job.step is not None:  # on the worker's thread, between two batches
+            begun.set()
+            trained.wait(10)
+
+    job = ww.Sobol(grid=4, rows=16).submit(model, image)
+    job.watch(hold)
+    net.train()
+    before = net[0].weight.detach().clone()
+    job.start()
+    assert begun.wait(10)
+    while job.active:
+        optimiser.zero_grad()
+        net(torch.randn(4, 3, 32, 32)).square().mean().backward()
+        optimiser.step()
+        trained.set()
+    record = job.wait()
+    assert net.training
+    assert not torch.equal(net[0].weight, before)
+    assert record.complete
+    assert np.isfinite(record.values()).all()
+    assert record.provenance.changed
+    assert "weights changed" in record.describe()

@@ -13,6 +13,7 @@ from torch import nn
 
 import whatwhere as ww
 from whatwhere.engine.sampling import base_matrices
+from whatwhere.pixels import images
 
 
 def means(x, grid=(16, 16)):
@@ -211,6 +212,34 @@ def test_a_folder_a_dataset_and_a_loader(small, tmp_path):
     with small.computing():
         wanted = small.logits(batch).numpy()
     assert np.stack([r.reference for r in records]) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_every_image_is_read_once_and_those_of_a_dataset_in_turn(toy, monkeypatch):
+    events = []
+
+    class Lazy:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            events.append(f"fetch {index}")
+            return np.full((8, 8, 3), 0.5, np.float32), 0
+
+    def read(image, name, own=images._read_numbers):
+        events.append(f"read {name}")
+        return own(image, name)
+
+    monkeypatch.setattr(images, "_read_numbers", read)
+    model, method = toy(lambda x: x.mean((2, 3)), size=(8, 8)), ww.Sobol(grid=2, rows=2)
+    seen = model.net.function
+    model.net.function = lambda x: events.append("run") or seen(x)
+    method.run(model, Lazy())
+    assert [event for event, _ in itertools.groupby(events)] == [
+        *("fetch 0", "read image 1", "run", "fetch 1", "read image 2", "run"),
+    ]
+    events.clear()
+    method.run(model, [np.zeros((8, 8, 3), np.float32), np.ones((8, 8, 3), np.float32)])
+    assert [event for event, _ in itertools.groupby(events)] == ["read image 1", "read image 2", "run"]
 
 
 def test_a_network_that_is_not_deterministic_is_said(white, toy):

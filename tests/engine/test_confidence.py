@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from whatwhere.engine.confidence import interval, total_order_bootstrap
+from whatwhere.engine.confidence import bounded, interval, total_order_bootstrap
 from whatwhere.engine.effects import first_order, first_order_error, slope, slope_error
 from whatwhere.engine.pairs import superset, superset_error
 from whatwhere.engine.ranking import ranks, spearman
@@ -137,3 +137,13 @@ def test_spearman_is_scipys_and_zero_for_a_constant():
     assert spearman(first, second) == pytest.approx(told)
     assert spearman(first, second[0])[0] == pytest.approx(told[0])
     assert spearman(np.ones(9), second).tolist() == [0] * 7
+
+
+def test_bounded_gives_the_estimate_or_an_end():
+    values, errors = np.array([0.5, 0.1]), np.array([0.1, 0.2])
+    low, high = interval(values, errors, 8, 0.9)
+    assert np.array_equal(bounded(values, "lower", lambda: errors, 8, 0.9), low)
+    assert np.array_equal(bounded(values, "upper", lambda: errors, 8, 0.9), high)
+    assert np.array_equal(bounded(values, None, pytest.fail, 8), values)  # errors are not asked for
+    with pytest.raises(ValueError, match="bound: wanted 'lower', 'upper' or None, got 'low'"):
+        bounded(values, "low", lambda: errors, 8)

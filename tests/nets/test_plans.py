@@ -121,6 +121,12 @@ def small():
     return ww.VisionModel(net, input_size=32, **HALF)
 
 
+def told(value):
+    """Make a generator that yields nothing and returns a value."""
+    yield from ()
+    return value
+
+
 def test_tuning_stays_within_its_budget_and_settles(small):
     assert not small.tuned
     tuner = Tuner(small, budget=200)
@@ -137,16 +143,70 @@ def test_a_plan_is_kept_only_if_its_noise_is_small(small, monkeypatch):
     slow = {"float32": 1.0, "bfloat16": 0.5}
     monkeypatch.setattr(Tuner, "_time", lambda _, runner, batch: slow[runner.plan.precision] * len(batch))
 
-    def tell(value):
-        yield from ()
-        return value
-
     for noise, wanted in ((NOISE_LIMIT * 2, "float32"), (NOISE_LIMIT / 2, "bfloat16")):
-        monkeypatch.setattr(Tuner, "_noise", lambda *_, noise=noise: tell(noise))
+        monkeypatch.setattr(Tuner, "_noise", lambda *_, noise=noise: told(noise))
         small.plan = Plan(4, folded=True)
         list(Tuner(small, budget=60).steps())
         assert small.plan.precision == wanted
         assert small.plan.noise == (noise if wanted == "bfloat16" else 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "responsive", "wanted"),  # of an image alone, and of one in a pair
+    [
+        ((0.010, 0.005), True, 16),  # 41 ms; 32 at that speed would be 82
+        ((0.010, 0.005), False, 32),
+        ((0.030, 0.025), True, 2),  # 4 x 30 ms might be too long, and 4 x 25 ms is
+        ((0.200, 0.100), True, 1),  # one and a half passes are 300 ms, and 2 x 200 ms is what may be feared
+        ((0.200, 0.100), False, 32),
+    ],
+)
+def test_no_batch_lasts_longer_than_somebody_waits(small, monkeypatch, seconds, responsive, wanted):
+    """Batches twice as large are faster by a fifth."""
+    alone, each = seconds
+    lasted = []
+
+    def time(_, _runner, batch):
+        lasted.append(alone if len(batch) == 1 else each * len(batch) * 0.8 ** np.log2(len(batch) / 2))
+        return lasted[-1]
+
+    monkeypatch.setattr(Tuner, "_time", time)
+    small.plan = Plan(4, folded=True)
+    list(Tuner(small, budget=2000, responsive=responsive).steps())
+    assert small.batch_size == wanted
+    if responsive:
+        assert max(lasted) <= max(0.08, 1.5 * alone)
+
+
+def test_a_batch_that_lasts_too_long_on_a_gpu_becomes_smaller(small, monkeypatch):
+    """A GPU's batch is not foretold by one image, so what was there is measured, and halved even if that is slower."""
+    monkeypatch.setattr(Tuner, "_time", lambda _, _runner, batch: 0.05 + 0.002 * len(batch))
+    monkeypatch.setattr(Tuner, "_first_size", lambda _: told(32))
+    small.plan = Plan(32, folded=True)
+    list(Tuner(small, budget=2000).steps())
+    assert small.batch_size == 8  # 66 ms; 16 last 82 ms
+
+
+def test_the_noise_of_a_precision_is_measured_once(small, monkeypatch):
+    """Not again for every batch size, though larger ones are faster by a fifth each."""
+    measured = []
+    speed = {"float32": 1.0, "bfloat16": 0.1}
+
+    def time(_, runner, batch):
+        return 1e-4 * speed[runner.plan.precision] * len(batch) * 0.8 ** np.log2(len(batch))
+
+    def noise(_, plan):
+        measured.append(plan)
+        return told(NOISE_LIMIT / 2)
+
+    monkeypatch.setattr(Tuner, "_time", time)
+    monkeypatch.setattr(Tuner, "_noise", noise)
+    small.plan = Plan(4, folded=True)
+    list(Tuner(small, budget=2000).steps())
+    assert small.plan == Plan(
+        32, folded=True, channels_last=small.plan.channels_last, precision="bfloat16", noise=NOISE_LIMIT / 2
+    )
+    assert len(measured) == 1
 
 
 def test_the_noise_of_bfloat16_on_the_real_network_is_measured(model, photos):

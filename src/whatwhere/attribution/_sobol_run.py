@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from whatwhere import limits
 from whatwhere._version import __version__
 from whatwhere.attribution.provenance import Provenance
 from whatwhere.attribution.record import Attribution
-from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch, is_out_of_memory
+from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch
 from whatwhere.engine.logits import Logits
 from whatwhere.engine.masks import block_index
+from whatwhere.engine.reference import look
 from whatwhere.engine.refine import alive, blocks, levels
 from whatwhere.engine.sensitivity import total_order, total_order_error
 from whatwhere.engine.tuning import Tuner
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from whatwhere.attribution.sobol import Sobol
     from whatwhere.model import VisionModel
@@ -40,8 +39,6 @@ _PREVIEW_FROM = 6  # cells a side from which a preview by blocks of two by two s
 _TUNING_FROM = 1000  # forwards that make measuring worth while
 _TUNING_SHARE = 0.05  # of the design's forwards, at most, go into measuring
 _PUBLISH = 0.05  # seconds between records on a GPU, where reading one means waiting for it
-_SAME = 1e-5  # of the largest logit: kernels that add in any order differ by that much
-_MIXED = 0.02  # of the largest logit: other kernels for another batch, in half precision, differ by less
 
 
 @dataclass
@@ -117,37 +114,13 @@ class SobolRun:
     # -- stages -------------------------------------------------------------------------------------------------------
 
     def _look(self, stage: str) -> Generator[Step[Attribution], None, NDArray[np.float32]]:
-        """Run the unmasked image twice, then beside its baseline: its prediction, and whether that can be relied on."""
-        model = self._model
-        baseline = self._method.baseline.pixels(model, self._pixels)
-        begin = time.perf_counter()
-        with model.computing():
-            image, other = model.to_input(self._pixels), model.to_input(baseline)
-            first, again = (self._read(model.logits(image.clone())) for _ in range(2))
-        yield self._step(stage)
-        try:
-            with model.computing(refresh=False):
-                beside = self._read(model.logits(torch.cat([image, other])))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            beside = first  # with one image at a time there is nobody beside it
-        self._net_seconds += time.perf_counter() - begin
-        self._extra += 4
-        if not np.isfinite(first).all():
-            raise FloatingPointError(
-                f"{model.name}: {int((~np.isfinite(first)).sum())} of {len(first)} logits of the unmasked image are "
-                "NaN or infinite; check the weights and the preprocessing."
-            )
-        scale = float(np.abs(first).max())
-        apart, mixed = float(np.abs(first - again).max()), float(np.abs(first - beside).max())
-        self._wobble = apart if apart > _SAME * scale else 0.0
-        self._alone = self._wobble > 0 or mixed <= _MIXED * scale
-        return first
-
-    @staticmethod
-    def _read(logits: Tensor) -> NDArray[np.float32]:
-        return logits[0].to(torch.float32, copy=True).cpu().numpy()
+        """Run the unmasked image: its prediction, and whether that can be relied on."""
+        baseline = self._method.baseline.pixels(self._model, self._pixels)
+        found = yield from look(self._model, self._pixels, baseline, lambda: self._step(stage))
+        self._net_seconds += found.net_seconds
+        self._extra += found.n_forwards
+        self._wobble, self._alone = found.wobble, found.alone
+        return found.logits
 
     def _run_preview(self) -> Iterator[Step[Attribution]]:
         """Redraw blocks of two by two under the design's first masks."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from whatwhere.attribution.record import Attribution, Bound
+    from whatwhere.attribution.record import Attribution
+    from whatwhere.engine.confidence import Bound
     from whatwhere.engine.scores import ScoreKind
     from whatwhere.model import VisionModel
 
@@ -251,13 +252,12 @@ class PairMap:
         part = y[: self.rows]
         columns = part[:, 0], part[:, 1 + own], part[:, 1 + self.partners], c_ij
         found = pairs.superset(*columns, variance)
-        if bound is not None:
-            if bound not in ("lower", "upper"):
-                raise ValueError(f"bound: wanted 'lower', 'upper' or None, got {bound!r}.")
-            errors = pairs.superset_error(*columns, variance, spread=sensitivity.row_spread(y)[: self.rows])
-            found = confidence.interval(found, errors, self.rows, level)[0 if bound == "lower" else 1]
+
+        def errors() -> NDArray[np.float64]:
+            return pairs.superset_error(*columns, variance, spread=sensitivity.row_spread(y)[: self.rows])
+
         out = np.full(self.base.grid[0] * self.base.grid[1], np.nan)
-        out[self.partners] = found
+        out[self.partners] = confidence.bounded(found, bound, errors, self.rows, level)
         return out.reshape(self.base.grid).astype(np.float32)
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from whatwhere.engine.baseline import Baseline
 from whatwhere.engine.sampling import SAMPLERS, base_matrices
 from whatwhere.engine.scores import SCORES
 from whatwhere.jobs import Job, Step
-from whatwhere.pixels.images import is_one_image, iterate_images, read_photo
+from whatwhere.pixels.images import DatasetImage, is_one_image, iterate_images, name_images, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,19 +186,18 @@ class Sobol:
         Raises
         ------
         TypeError, ValueError
-            If an image cannot be read. Images that are in memory are all checked before the first is computed.
+            If an image cannot be read. Images that are in memory are all read before the first is computed; files and
+            items of a dataset are read when their turn comes.
 
         Warns
         -----
         UserWarning
             If the network is not deterministic, or its weights changed meanwhile.
         """
-        from whatwhere.pixels.images import name_images
-
         named = name_images(images)
         for name, image in named.items():
-            if not isinstance(image, str) and not hasattr(image, "__fspath__"):
-                read_photo(image, name=name)
+            if not isinstance(image, str | DatasetImage) and not hasattr(image, "__fspath__"):
+                named[name] = read_photo(image, name=name)  # the record keeps it anyway
         records = dict(self.each(model, named, target=target, progress=progress))
         if is_one_image(images):
             return next(iter(records.values()))

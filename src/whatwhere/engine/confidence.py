@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from whatwhere.engine.ranking import ranks
 from whatwhere.engine.sensitivity import half_squares, is_flat, variance_floor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
+
+Bound: TypeAlias = Literal["lower", "upper"]
 
 
 def half_width(errors: ArrayLike, rows: int, level: float = 0.95) -> NDArray[np.float64]:
@@ -79,6 +83,43 @@ def interval(
         raise ValueError(f"errors: wanted the shape of values, {centre.shape}, got {np.shape(errors)}.")
     half = half_width(errors, rows, level)
     return centre - half, centre + half
+
+
+def bounded(
+    values: ArrayLike, bound: Bound | None, errors: Callable[[], ArrayLike], rows: int, level: float = 0.95
+) -> NDArray[np.float64]:
+    """Return estimates, or one end of their confidence intervals by Student's law.
+
+    Parameters
+    ----------
+    values : array_like
+        Estimates.
+    bound : {"lower", "upper"} or None
+        Which end; None gives the estimates.
+    errors : callable
+        Makes their standard errors, of the same shape; called only where an end is wanted.
+    rows : int
+        Rows of the design that they come from, at least 2.
+    level : float, default 0.95
+        Share of intervals that shall cover the truth, above 0 and below 1. Not looked at without a bound.
+
+    Returns
+    -------
+    ndarray of the shape of `values`, float64
+        Estimates or ends, not clipped.
+
+    Raises
+    ------
+    TypeError
+        If an end is wanted, and `rows` is not an integer or `level` not a number.
+    ValueError
+        If `bound` is not known; if an end is wanted, and what `interval` refuses is the case.
+    """
+    if bound is None:
+        return np.asarray(values, dtype=np.float64)
+    if bound not in ("lower", "upper"):
+        raise ValueError(f"bound: wanted 'lower', 'upper' or None, got {bound!r}.")
+    return interval(values, errors(), rows, level)[0 if bound == "lower" else 1]
 
 
 @dataclass(frozen=True, eq=False)

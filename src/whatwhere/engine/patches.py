@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from whatwhere.model import VisionModel
 
-_STRIDE_AXES = 2
 _MIN_PATCH = 2
 _SAME = 1e-4  # rounding of one blend, through a whole network
 

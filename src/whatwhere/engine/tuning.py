@@ -2,12 +2,14 @@
 
 First the settings (layout, folding, precision) at one batch size, then the batch size with the fastest settings.
 Reduced precision is taken only if it is faster and its noise, against the variance of the score under masks, is too
-small to see in a map.
+small to see in a map. Work can be stopped between two batches only, so a long run's own tuning takes no batch that
+lasts longer than a person waits without noticing; asked for by `tune`, the fastest is taken however long it lasts.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Noise that reduced precision may add to an index: a twentieth of a cell's mean share on an 8 x 8 grid.
+#: Noise that reduced precision may add to an index: a sixteenth of a cell's mean share on an 8 x 8 grid.
 NOISE_LIMIT = 1e-3
 _GAIN = 0.9  # another plan has to save a tenth: less may be the machine's mood
 _REPEATS = 2
@@ -42,6 +44,8 @@ _PROBES = 16
 _CLASSES = 5
 _SETUP = 4  # forwards that making a runner may take
 _HOPELESS = 1e6  # of an index that goes to one
+_LONGEST = 0.08  # seconds a batch may last where somebody waits
+_LONGEST_PASSES = 1.5  # or passes of one image, on a CPU where those are slow
 _LARGEST = {"cpu": 32, "cuda": 512, "mps": 128}
 
 
@@ -56,6 +60,8 @@ class Tuner:
         Most forwards to spend.
     image : ndarray of shape (h, w, 3), float32, optional
         The image to measure on, prepared; noise by default. Times do not depend on it, the effect of precision does.
+    responsive : bool, default True
+        Whether a batch may last 80 ms at most, or on a CPU one and a half passes of one image where that is more.
 
     Attributes
     ----------
@@ -65,7 +71,9 @@ class Tuner:
         Seconds an image of every plan that was measured.
     """
 
-    def __init__(self, model: VisionModel, budget: int, image: Pixels | None = None) -> None:
+    def __init__(
+        self, model: VisionModel, budget: int, image: Pixels | None = None, *, responsive: bool = True
+    ) -> None:
         self.n_forwards = 0
         self.seconds: dict[Plan, float] = {}
         self._model, self._budget = model, budget
@@ -75,6 +83,8 @@ class Tuner:
         cells = cell_index(image.shape[0], image.shape[1], _GRID)
         weights = masks.astype(np.float32)[:, cells][..., np.newaxis]
         self._images = weights * image + (1 - weights) * mean_colour(model)
+        self._longest = _LONGEST if responsive else math.inf
+        self._noises: dict[Plan, float] = {}  # by settings; they do not depend on the batch size
         self._mine = model.plan  # the last plan that was there, or set, as far as the tuner knows
 
     def steps(self) -> Iterator[Plan]:
@@ -85,11 +95,12 @@ class Tuner:
         Plan
             The plan that was just measured.
         """
-        for plan in self._settings(self._mine):
+        size = yield from self._first_size()
+        for plan in self._settings(replace(self._mine, batch_size=size)):
             if self._affords(plan):
                 yield from self._measure(plan)
         start = self._mine.batch_size
-        while self._affords(plan := self._sized(start * 2)) and plan not in self.seconds:
+        while self._affords(plan := self._sized(start * 2)) and plan not in self.seconds and self._is_short(plan):
             start = plan.batch_size  # on, even where one step gains nothing: allocators make speed uneven
             yield from self._measure(plan)
         while self._affords(plan := self._sized(self._mine.batch_size // 2)) and plan not in self.seconds:
@@ -110,6 +121,24 @@ class Tuner:
             plan = replace(plan, precision="float32", noise=0.0)
         self._model.adopt(plan, instead_of=self._mine)
 
+    def _first_size(self) -> Generator[Plan, None, int]:
+        """Return the batch size to compare settings at: on a CPU the largest so far that cannot last too long."""
+        size, one = self._mine.batch_size, replace(self._mine, batch_size=1)
+        if self._model.device.type != "cpu" or math.isinf(self._longest) or not self._affords(one):
+            return size  # a GPU's time for one image says little of many
+        alone = math.inf
+        for passed in self._times(one):
+            alone = min(alone, passed)
+            yield one
+        self._longest = max(_LONGEST, _LONGEST_PASSES * alone)
+        while size > 1 and size * alone > self._longest:
+            size //= 2
+        return size
+
+    def _is_short(self, plan: Plan) -> bool:
+        """Tell whether a batch will not last too long, at the fastest plan's speed."""
+        return plan.batch_size * self._best() <= self._longest
+
     def _settings(self, start: Plan) -> list[Plan]:
         plain = replace(start, precision="float32", noise=0.0)
         layouts = [plain, replace(plain, channels_last=not plain.channels_last)]
@@ -127,7 +156,9 @@ class Tuner:
         return replace(self._mine, batch_size=min(max(size, 1), largest))
 
     def _affords(self, plan: Plan) -> bool:
-        needed = (_REPEATS + 1) * plan.batch_size + _SETUP + (2 * _PROBES if plan.precision != "float32" else 0)
+        needed = (_REPEATS + 1) * plan.batch_size + _SETUP
+        if plan.precision != "float32" and _settings_of(plan) not in self._noises:
+            needed += 2 * _PROBES
         return self._mine is self._model.plan and self.n_forwards + needed <= self._budget
 
     def _measure(self, plan: Plan) -> Iterator[Plan]:
@@ -143,11 +174,15 @@ class Tuner:
             logger.info("%s cannot be run in %s: %s", self._model.name, plan.describe(), error)
             seconds = float("inf")
         if plan.precision != "float32" and seconds < self._best() * _GAIN:
-            noise = yield from self._noise(plan)
-            plan = replace(plan, noise=noise)
+            if (settings := _settings_of(plan)) not in self._noises:
+                self._noises[settings] = yield from self._noise(plan)
+            plan = replace(plan, noise=self._noises[settings])
+        known, too_long = self._mine in self.seconds, not self._is_short(self._mine)
         self.seconds[plan] = seconds
-        known = self._mine in self.seconds
-        better = seconds < self._best() * _GAIN and plan.noise <= NOISE_LIMIT
+        lasts = seconds * plan.batch_size
+        faster = seconds < self._best() * _GAIN and lasts <= self._longest
+        shorter = too_long and lasts < self._best() * self._mine.batch_size
+        better = (faster or shorter) and plan.noise <= NOISE_LIMIT
         if (better or not known) and self._model.adopt(plan, instead_of=self._mine):
             self._mine = plan
 
@@ -205,6 +240,10 @@ class Tuner:
         return time.perf_counter() - begin
 
 
+def _settings_of(plan: Plan) -> Plan:
+    return replace(plan, batch_size=1, noise=0.0)
+
+
 def tune(model: VisionModel, image: ImageLike | None = None, *, forwards: int = 500) -> Plan:
     """Find the fastest plan for a network on this machine now, in place of during its first long run.
 
@@ -226,13 +265,18 @@ def tune(model: VisionModel, image: ImageLike | None = None, *, forwards: int = 
     ------
     ValueError
         If `forwards` is too small to measure even one plan.
+
+    Notes
+    -----
+    Throughput alone decides. A long run that tunes itself takes only batches of at most 80 ms, or on a CPU one and a
+    half passes of one image where that is more, so that it can be stopped at once; here a batch may last longer.
     """
     least = (_REPEATS + 1) * model.batch_size + _SETUP
     if forwards < least:
         raise ValueError(f"forwards: wanted at least {least} to measure one plan, got {forwards}.")
     pixels = None if image is None else model.preprocess.pixels(read_photo(image))
     model.fingerprint()
-    for _ in Tuner(model, forwards, pixels).steps():
+    for _ in Tuner(model, forwards, pixels, responsive=False).steps():
         pass
     return model.plan
 

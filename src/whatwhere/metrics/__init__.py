@@ -1,1 +1,1 @@
-"""How good an explanation is: curves, correlations, and intervals over images."""
+"""How good an explanation is: numbers about methods' results, each with what 0 and 1 mean."""

@@ -1,7 +1,9 @@
-"""Means over images with bootstrap intervals, of one metric or of the difference of two on the same images.
+"""Intervals: of a share, and of means over images by the bootstrap, also of the difference of two on the same images.
 
 References
 ----------
+E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
+Statistical Association 22 (1927), doi:10.1080/01621459.1927.10502953.
 T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69 (2015), arXiv:1411.5279,
 for quantiles moved out so that few images do not seem to tell too much.
 """
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whatwhere.engine._checks import between, integer
+from whatwhere.engine._checks import between, integer, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -137,6 +139,46 @@ def paired_difference(
     return _bootstrap("first, second", kept, len(one) - len(kept), level=level, resamples=resamples, seed=seed)
 
 
+def wilson(count: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Wilson's score intervals of shares.
+
+    Parameters
+    ----------
+    count : array_like
+        How many of each `n` have the property, whole numbers from 0 to `n`.
+    n : array_like
+        How many were looked at, whole numbers of at least 0, of a shape that goes with that of `count`.
+    level : float, default 0.95
+        Share of intervals that shall cover the truth, above 0 and below 1.
+
+    Returns
+    -------
+    low, high : ndarray of the common shape, float64
+        Ends, from 0 to 1. Where `n` is 0 nothing is known: they are 0 and 1.
+
+    Raises
+    ------
+    TypeError
+        If the counts are not real numbers, or `level` not a number.
+    ValueError
+        If a count is not whole, below 0 or above its `n`, the shapes do not fit, or `level` is out of its range.
+
+    Examples
+    --------
+    >>> low, high = wilson(8, 10)
+    >>> round(float(low), 2), round(float(high), 2)
+    (0.49, 0.94)
+    """
+    from scipy.special import ndtri
+
+    k, total = _counts(count, n)
+    z = float(ndtri((1 + between("level", level, 0, 1)) / 2))
+    some = np.where(total > 0, total, 1)
+    centre = (k + z * z / 2) / (total + z * z)
+    half = z * np.sqrt(k * (total - k) / some + z * z / 4) / (total + z * z)
+    return np.where(k == 0, 0.0, centre - half), np.where(k == total, 1.0, centre + half)
+
+
 def _values(name: str, values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
@@ -165,3 +207,18 @@ def _bootstrap(
     tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(values.mean()), float(low), float(high), level, n, undefined)
+
+
+def _counts(count: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    k, total = numbers("count", count), numbers("n", n)
+    try:
+        k, total = np.broadcast_arrays(k, total)
+    except ValueError:
+        raise ValueError(f"n: wanted a shape that goes with that of count, {k.shape}, got {total.shape}.") from None
+    bad = (k != np.floor(k)) | (total != np.floor(total)) | (k < 0) | (k > total)
+    if bad.any():
+        raise ValueError(
+            f"count: wanted whole numbers from 0 to n, got {k[bad].flat[0]:g} of {total[bad].flat[0]:g}"
+            f"{f' and {int(bad.sum()) - 1} more such' if bad.sum() > 1 else ''}."
+        )
+    return k, total

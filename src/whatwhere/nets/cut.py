@@ -250,6 +250,21 @@ class Cut:
             raise ValueError(f"like: wanted shape ({len(cells)} or 1, *{self.shape}), got {tuple(like.shape)}.")
         return torch.cat([like[:, : self.prefix_tokens].expand(len(cells), -1, -1), tokens], dim=1)
 
+    def blank(self, count: int = 1) -> Tensor:
+        """Make features of zeros.
+
+        Parameters
+        ----------
+        count : int, default 1
+            Number of images.
+
+        Returns
+        -------
+        Tensor of shape (count, *shape)
+            Zeros, of the network's type and on its device.
+        """
+        return torch.zeros((count, *self.shape), dtype=self._like.dtype, device=self._like.device)
+
     @cached_property
     def h_cost(self) -> float:
         """Cost of decoding as a fraction of the whole network's, measured once.

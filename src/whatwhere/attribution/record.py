@@ -10,6 +10,7 @@ import numpy as np
 from whatwhere.attribution.provenance import Prediction
 from whatwhere.engine import confidence, effects, pairs, sensitivity
 from whatwhere.engine.masks import block_index
+from whatwhere.engine.placing import place_on_photo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from whatwhere.attribution.sobol import Sobol
     from whatwhere.classes import ClassNames
     from whatwhere.engine.logits import Logits
+    from whatwhere.engine.placing import Interpolation
     from whatwhere.engine.scores import ScoreKind
     from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Photo
 
 Kind: TypeAlias = Literal["total", "first", "slope"]
 Bound: TypeAlias = Literal["lower", "upper"]
-Interpolation: TypeAlias = Literal["bilinear", "nearest"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -397,22 +398,7 @@ class Attribution:
         ValueError
             If `interpolation` is not known.
         """
-        return self._draw(self.values(target, kind=kind, score=score), interpolation, self.geometry)
-
-    def _draw(
-        self, values: NDArray[np.float32], interpolation: Interpolation, geometry: Geometry
-    ) -> NDArray[np.float32]:
-        height, width = geometry.photo
-        down, across = geometry.to_input(np.arange(height) + 0.5, np.arange(width) + 0.5)
-        if interpolation == "nearest":
-            size = geometry.size
-            picked: NDArray[Any] = values[_cells(down, size[0], self.grid[0])][:, _cells(across, size[1], self.grid[1])]
-        elif interpolation == "bilinear":
-            picked = _weights(down, self.grid[0]) @ values @ _weights(across, self.grid[1]).T
-        else:
-            raise ValueError(f"interpolation: wanted 'bilinear' or 'nearest', got {interpolation!r}.")
-        seen = _inside(down)[:, np.newaxis] & _inside(across)
-        return np.where(seen, picked, np.nan).astype(np.float32)
+        return place_on_photo(self.values(target, kind=kind, score=score), self.geometry, interpolation)
 
     def picture(self, target: int | str | None = None, *, width: int = 480, colormap: str = "magma") -> Image.Image:
         """Draw the map over the photo.
@@ -435,7 +421,7 @@ class Attribution:
 
         photo, geometry = shrink(self.photo.pixels, self.geometry, width)
         blank = not self.keeps(target) or self.is_flat(target)
-        shown = None if blank else self._draw(self.values(target), "bilinear", geometry)
+        shown = None if blank else place_on_photo(self.values(target), geometry)
         return draw_map(photo, shown, geometry, colormap=colormap)
 
     def describe(self, target: int | str | None = None) -> str:
@@ -537,27 +523,3 @@ class Attribution:
 
     def _prediction(self, class_id: int, probabilities: NDArray[np.float64]) -> Prediction:
         return Prediction(class_id, self.class_names.label(class_id), float(probabilities[class_id]))
-
-
-def _inside(fraction: NDArray[np.floating]) -> NDArray[np.bool_]:
-    return (fraction >= 0) & (fraction < 1)
-
-
-def _cells(fraction: NDArray[np.floating], size: int, cells: int) -> NDArray[np.int64]:
-    """Return the cell of each position, by the pixel of the network's input that it falls in."""
-    from whatwhere.engine.masks import cell_index
-
-    along = cell_index(size, 1, (cells, 1))[:, 0]
-    return along[np.clip((fraction * size).astype(np.int64), 0, size - 1)]
-
-
-def _weights(fraction: NDArray[np.floating], cells: int) -> NDArray[np.float64]:
-    """Return the (positions, cells) matrix of linear interpolation between cell centres, constant beyond the last."""
-    place = np.clip(fraction * cells - 0.5, 0, cells - 1)
-    low = np.clip(np.floor(place).astype(np.int64), 0, max(cells - 2, 0))
-    share = place - low
-    out = np.zeros((len(place), cells))
-    out[np.arange(len(place)), low] = 1 - share
-    if cells > 1:
-        out[np.arange(len(place)), low + 1] = share
-    return out

@@ -250,6 +250,28 @@ class Cut:
             raise ValueError(f"like: wanted shape ({len(cells)} or 1, *{self.shape}), got {tuple(like.shape)}.")
         return torch.cat([like[:, : self.prefix_tokens].expand(len(cells), -1, -1), tokens], dim=1)
 
+    @contextlib.contextmanager
+    def tapped(self, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+        """Give the layer's output to a function whenever the network passes it, in this thread.
+
+        Parameters
+        ----------
+        function : callable
+            Called with features (N, *shape); what it returns goes on in their place, None leaves them.
+
+        Yields
+        ------
+        None
+            Nothing; leaving the block takes the function off.
+        """
+
+        def pass_on(output: Any) -> Any:
+            features = function(next(tensors_in(output)))
+            return None if features is None else refilled(self._template, iter((features,)))
+
+        with _hooked(self._module, pass_on):
+            yield
+
     @cached_property
     def h_cost(self) -> float:
         """Cost of decoding as a fraction of the whole network's, measured once.

@@ -266,6 +266,8 @@ class Landing:
         What messages call the network.
     columns : sequence of str
         What messages call the columns; those beyond are called after the last.
+    what : str, default "logits"
+        What messages call the numbers.
 
     Attributes
     ----------
@@ -274,13 +276,20 @@ class Landing:
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], device: torch.device, name: str, columns: Sequence[str] = ("",)
+        self,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        name: str,
+        columns: Sequence[str] = ("",),
+        *,
+        what: str = "logits",
     ) -> None:
         self._cuda = device.type == "cuda"
         with torch.inference_mode(mode=False):  # whatever the caller is in, or has made the default
             size = shape[0] * shape[1], shape[2]
             flat = torch.empty(size, dtype=torch.float32, device="cpu", pin_memory=self._cuda)
         self._flat, self._name, self._columns, self._labels = flat, name, shape[1], columns
+        self._what = what
         self.array: NDArray[np.float32] = flat.numpy().reshape(shape)
         self._unread: list[int] = []
         self._event: Any = None
@@ -324,9 +333,9 @@ class Landing:
             row, column = divmod(int(places[bad][0]), self._columns)
             which = self._labels[column] if column < len(self._labels) else f"{self._labels[-1]} {column}"
             raise FloatingPointError(
-                f"{self._name}: NaN or infinite logits for {int(bad.sum())} of {len(places)} masked images, first in "
-                f"row {row} ({which.strip()}). Check the weights and the preprocessing; half precision may overflow: "
-                'set model.plan to one with precision="float32".'
+                f"{self._name}: NaN or infinite {self._what} for {int(bad.sum())} of {len(places)} masked images, "
+                f"first in row {row} ({which.strip()}). Check the weights and the preprocessing; half precision may "
+                'overflow: set model.plan to one with precision="float32".'
             )
 
 

@@ -54,6 +54,19 @@ def test_effects_are_rise_without_its_offset():
             assert got[k, i] == pytest.approx(scores[on, k].mean() - scores[~on, k].mean())
 
 
+def test_adjusted_effects_are_exact_where_cells_act_alone():
+    masks = coin_masks(64, 16, seed=1)
+    weights = np.zeros((2, 16))
+    weights[0, [3, 4]], weights[1, 9] = 5, -2
+    assert shown_effect(masks, masks @ weights.T + 1, adjusted=True) == pytest.approx(weights, abs=1e-10)
+    masks[:, 7] = 1
+    assert shown_effect(masks, masks @ weights.T + 1, adjusted=True)[:, 7] == pytest.approx([0, 0], abs=1e-10)
+    scores = masks @ weights.T + 4 * (masks[:, :1] - 0.5) * (masks[:, 1:2] - 0.5)  # an interaction without main effects
+    plain = [shown_effect(coin_masks(2048, 16), coin_masks(2048, 16) @ weights.T, adjusted=a) for a in (False, True)]
+    assert plain[0] == pytest.approx(plain[1], abs=0.6)
+    assert shown_effect(masks, scores, adjusted=True)[0, [3, 4]] == pytest.approx([5, 5], abs=1)
+
+
 def test_hsic_is_its_definition():
     rng = np.random.default_rng(1)
     masks = (rng.random((9, 3)) < 0.5).astype(float)

@@ -209,8 +209,8 @@ def scale_of(maps: Iterable[ConceptMaps], quantile: float = 0.99) -> NDArray[np.
             counts[concept] += np.bincount(upper, minlength=_SHARED)
     if counts is None:
         raise ValueError("maps: wanted at least one, got none.")
-    middles = ((np.arange(_SHARED, dtype=np.uint32) << 16) + 2**15).view(np.float32).astype(np.float64)
+    middles = ((np.arange(_SHARED, dtype=np.uint32) << 16) + 2**15).view(np.float32)
     reached = np.cumsum(counts, axis=1)
     total = reached[:, -1:]
     place = (reached < share * total).sum(axis=1)
-    return np.where(total[:, 0] > 0, middles[place], 0.0)
+    return np.where(total[:, 0] > 0, middles[place].astype(np.float64), 0.0)

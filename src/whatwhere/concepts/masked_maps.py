@@ -40,6 +40,7 @@ Method: TypeAlias = Literal["sobol", "rise", "occlusion", "hsic"]
 METHODS = ("sobol", "rise", "occlusion", "hsic")
 _ROWS = {"sobol": 16, "rise": 1024, "hsic": 1024}
 _FEWEST = {"sobol": 2, "rise": 2, "hsic": 4}
+_ADJUSTED = 2  # masks a cell from which least squares on all cells are the better estimate
 _FIRST = {"sobol": 2, "rise": 32, "hsic": 64}  # rows of the first map that is shown
 
 
@@ -82,7 +83,8 @@ def black_box_maps(
             0, about 1 in sum where cells act alone, more where they act together. Without a sign.
         ``"rise"``
             By how much the score is larger on average where the cell is shown than where it is hidden, other cells
-            shown or hidden by coin: signed, in units of the score.
+            shown or hidden by coin: signed, in units of the score. From two masks a cell on, what other cells do is
+            taken off by least squares, which leaves the expectation as it is.
         ``"occlusion"``
             By how much the score falls when the cell alone is hidden: signed, in units of the score.
         ``"hsic"``
@@ -286,12 +288,18 @@ def _design(plan: _Plan, reference: NDArray[np.float64]) -> _Design:
         hidden = 1 - np.eye(cells)
         return _Design(rows, 1, lambda k: hidden[k], lambda y: (reference - y[:, 0]).T, lambda _: False)
     masks = coin_masks(rows, cells, plan.seed)
-    estimator = shown_effect if plan.method == "rise" else binary_hsic
+
+    def estimate(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        shown, y = masks[: len(scores)], scores[:, 0]
+        if plan.method == "hsic":
+            return binary_hsic(shown, y)
+        return shown_effect(shown, y, adjusted=len(y) >= _ADJUSTED * cells)
+
     return _Design(
         rows,
         1,
         lambda k: masks[k],
-        lambda y: estimator(masks[: len(y)], y[:, 0]),
+        estimate,
         lambda row: row >= first and row & (row - 1) == 0,
     )
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.concepts import _gradient_run
 from whatwhere.concepts.coder import ConceptCoder, pooled
 from whatwhere.concepts.gradient_maps import GRADIENTS, implicit_maps, implicit_steps
 from whatwhere.concepts.maps import code_maps
@@ -175,6 +176,36 @@ def test_integrated_gradients_add_up_to_the_difference_from_the_baseline():
     ]
     assert [record.complete for record in records] == [False] * 63 + [True]
     assert np.corrcoef(records[7].values.ravel(), records[-1].values.ravel())[0, 1] > 0.99
+
+
+def test_images_are_taken_together_where_memory_allows(monkeypatch):
+    coder = smooth(1)
+    pixels = np.random.default_rng(1).random((12, 12, 3)).astype(np.float32)
+    options = {"gradient": "integrated_gradients", "steps": 11}
+    alone = implicit_maps(coder, pixels, **options)
+    monkeypatch.setattr(_gradient_run, "_batch_of", lambda _: 8)
+    together = implicit_maps(coder, pixels, **options)
+    assert together.values == pytest.approx(alone.values, abs=1e-6)
+    assert (together.n_backwards, alone.n_backwards) == (44, 44)
+    encode = Cut.encode
+
+    def hungry(self, images):
+        if len(images) > most:
+            raise torch.OutOfMemoryError(f"no room for {len(images)}")
+        return encode(self, images)
+
+    monkeypatch.setattr(Cut, "encode", hungry)
+    most = 3
+    assert implicit_maps(coder, pixels, **options).values == pytest.approx(alone.values, abs=1e-6)
+
+    def failing(self, images):
+        if images.requires_grad:
+            raise torch.OutOfMemoryError("no room at all")
+        return encode(self, images)
+
+    monkeypatch.setattr(Cut, "encode", failing)
+    with pytest.raises(MemoryError, match="out of memory on cpu with the gradients of one image"):
+        implicit_maps(coder, pixels, **options)
 
 
 def test_smoothgrad_of_hardly_any_noise_is_saliency():

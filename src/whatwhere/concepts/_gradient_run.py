@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from whatwhere.pixels.images import Pixels
 
 Gradient: TypeAlias = Literal["saliency", "gradient_input", "integrated_gradients", "smoothgrad", "gradcam"]
-# Concepts a chunk on a CPU, each of which runs the network once more: 13 % of ten gradients, for a stop in half a
-# second where ten gradients of a large network take two.
+# Concepts a chunk on a CPU, each of which runs the network once more: 15 % of the time of ten gradients, so that a stop
+# waits for four of them.
 _CONCEPTS = 4
 _GRAPH = 8  # images that a forward pass takes where one that keeps its graph takes one
 

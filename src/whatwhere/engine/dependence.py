@@ -81,7 +81,7 @@ def shown_effect(
     -----
     RISE as published is ``E[s | cell shown]``, which for independent cells shown with probability p is this times
     1 - p, plus the mean of the score, the same for all cells. Of a score that four of 64 cells make alike, 256 masks
-    give those four 0.3 of the map's size as published, and all of it when adjusted.
+    leave those four 0.3 of the map's summed size, the rest being noise, and all of it when adjusted.
 
     References
     ----------

@@ -11,7 +11,6 @@ import numpy as np
 
 from whatwhere import limits
 from whatwhere._version import __version__
-from whatwhere.attribution.provenance import Provenance
 from whatwhere.attribution.record import Attribution
 from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch
 from whatwhere.engine.logits import Logits
@@ -21,6 +20,7 @@ from whatwhere.engine.refine import alive, blocks, levels
 from whatwhere.engine.sensitivity import total_order, total_order_error
 from whatwhere.engine.tuning import Tuner
 from whatwhere.jobs import Step
+from whatwhere.provenance import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from whatwhere.attribution.on_photo import on_photo
-from whatwhere.attribution.provenance import Prediction
 from whatwhere.engine import confidence, effects, pairs, sensitivity
 from whatwhere.engine.masks import block_index
+from whatwhere.engine.placing import place_on_photo
+from whatwhere.provenance import Prediction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from whatwhere.attribution.on_photo import Interpolation
-    from whatwhere.attribution.provenance import Provenance
     from whatwhere.attribution.sobol import Sobol
     from whatwhere.classes import ClassNames
     from whatwhere.engine.confidence import Bound
     from whatwhere.engine.logits import Logits
+    from whatwhere.engine.placing import Interpolation
     from whatwhere.engine.scores import ScoreKind
     from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Photo
+    from whatwhere.provenance import Provenance
 
 Kind: TypeAlias = Literal["total", "first", "slope"]
 
@@ -393,7 +393,7 @@ class Attribution:
         ValueError
             If `interpolation` is not known.
         """
-        return on_photo(self.values(target, kind=kind, score=score), self.geometry, interpolation)
+        return place_on_photo(self.values(target, kind=kind, score=score), self.geometry, interpolation)
 
     def picture(self, target: int | str | None = None, *, width: int = 480, colormap: str = "magma") -> Image.Image:
         """Draw the map over the photo.
@@ -416,7 +416,7 @@ class Attribution:
 
         photo, geometry = shrink(self.photo.pixels, self.geometry, width)
         blank = not self.keeps(target) or self.is_flat(target)
-        shown = None if blank else on_photo(self.values(target), geometry)
+        shown = None if blank else place_on_photo(self.values(target), geometry)
         return draw_map(photo, shown, geometry, colormap=colormap)
 
     def describe(self, target: int | str | None = None) -> str:

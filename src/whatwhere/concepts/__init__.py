@@ -1,1 +1,1 @@
-"""Concepts: directions in a layer that many images share, and what can be asked of them."""
+"""Concepts: what a network sees. Banks of directions in a layer, and where on an image they are present."""

@@ -1,9 +1,10 @@
-"""Masked forward passes: an image, a baseline and low-resolution masks in, logits out."""
+"""Masked forward passes: an image, a baseline and low-resolution masks in, logits or other numbers out."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from whatwhere.model import VisionModel
-    from whatwhere.nets.plans import Plan, Runner
+    from whatwhere.nets.plans import Plan
     from whatwhere.pixels.images import Pixels
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
@@ -31,7 +32,7 @@ class BatchHalved(Exception):  # noqa: N818  # a message to the loop, not an err
 
 
 class MaskedForward:
-    """The network on one image under masks, batch by batch.
+    """The network, or another function of images, on one image under masks, batch by batch.
 
     A mask holds one number per cell: 1 shows the image, 0 the baseline, between them a linear blend. A batch is one
     fused interpolation of two resident images into a buffer that is used again; the last, shorter batch is padded, so
@@ -51,13 +52,18 @@ class MaskedForward:
         Cells down and across.
     batch_size : int, optional
         Masks per forward pass; by default the model's.
+    run : callable, optional
+        What is run in place of the whole network: from normalised images (b, C, h, w), on the model's device, to
+        float32 numbers (b, K) of each, there too. It is called inside `VisionModel.computing`, and what it gives
+        stands for logits below. Pixels are then always blended, since a patch embedding is the network's.
 
     Attributes
     ----------
     batch_size : int
         Masks per forward pass now: out-of-memory halves it.
     plan : Plan
-        How the network is run here, whatever the model's plan becomes meanwhile.
+        How the network is run here, whatever the model's plan becomes meanwhile. With `run` of the model's plan only
+        the layout and the batch size are followed.
     n_padding, n_setup : int
         Forwards spent on padding, and on making ready, so far.
     net_seconds : float
@@ -72,6 +78,7 @@ class MaskedForward:
         grid: tuple[int, int],
         *,
         batch_size: int | None = None,
+        run: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.n_padding = 0
         self._model = model
@@ -80,7 +87,8 @@ class MaskedForward:
         self._flying: deque[Any] = deque()
         with model.computing():
             ends = model.to_input(baseline), model.to_input(image)
-            self._blend: TokenBlend | PixelBlend = TokenBlend.of(model, *ends, grid) or PixelBlend(model, *ends, grid)
+            tokens = TokenBlend.of(model, *ends, grid) if run is None else None
+            self._blend: TokenBlend | PixelBlend = tokens or PixelBlend(model, *ends, grid, run=run)
         self.plan: Plan = self._blend.plan
         self.n_setup = self._blend.n_probes
         self.batch_size = batch_size or self.plan.batch_size
@@ -167,12 +175,27 @@ class PixelBlend:
         Normalised, on the device.
     grid : (int, int)
         Cells down and across.
+    run : callable, optional
+        What is run in place of the network made ready by the model's plan.
     """
 
-    def __init__(self, model: VisionModel, baseline: Tensor, image: Tensor, grid: tuple[int, int]) -> None:
-        self._runner: Runner = model.runner()
-        self.plan = self._runner.plan
-        self.n_probes, self._runner.n_probes = self._runner.n_probes, 0  # it is the model's, and used again
+    def __init__(
+        self,
+        model: VisionModel,
+        baseline: Tensor,
+        image: Tensor,
+        grid: tuple[int, int],
+        *,
+        run: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        if run is None:
+            runner = model.runner()
+            self._run: Callable[[Tensor], Tensor] = runner
+            self.plan = runner.plan
+            self.n_probes, runner.n_probes = runner.n_probes, 0  # it is the model's, and used again
+        else:
+            self._run, self.n_probes = run, 0
+            self.plan = replace(model.plan, folded=False, precision="float32", compiled=False, noise=0.0)
         self._last = self.plan.channels_last
         height, width = image.shape[-2:]
         rows, columns = (torch.from_numpy(side).to(image.device) for side in cell_sides(height, width, grid))
@@ -206,7 +229,7 @@ class PixelBlend:
         torch.index_select(bands.view(count, down, -1), 1, self._rows, out=weights)
         flat = self._flat(batch)
         torch.lerp(*self._ends, weights.view(count, *(1 for _ in flat.shape[3:]), *weights.shape[1:]), out=flat)
-        return clock(self._runner, batch)
+        return clock(self._run, batch)
 
     def forget(self) -> None:
         """Give the buffers back."""
@@ -243,6 +266,8 @@ class Landing:
         What messages call the network.
     columns : sequence of str
         What messages call the columns; those beyond are called after the last.
+    what : str, default "logits"
+        What messages call the numbers.
 
     Attributes
     ----------
@@ -251,13 +276,20 @@ class Landing:
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], device: torch.device, name: str, columns: Sequence[str] = ("",)
+        self,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        name: str,
+        columns: Sequence[str] = ("",),
+        *,
+        what: str = "logits",
     ) -> None:
         self._cuda = device.type == "cuda"
         with torch.inference_mode(mode=False):  # whatever the caller is in, or has made the default
             size = shape[0] * shape[1], shape[2]
             flat = torch.empty(size, dtype=torch.float32, device="cpu", pin_memory=self._cuda)
         self._flat, self._name, self._columns, self._labels = flat, name, shape[1], columns
+        self._what = what
         self.array: NDArray[np.float32] = flat.numpy().reshape(shape)
         self._unread: list[int] = []
         self._event: Any = None
@@ -301,9 +333,9 @@ class Landing:
             row, column = divmod(int(places[bad][0]), self._columns)
             which = self._labels[column] if column < len(self._labels) else f"{self._labels[-1]} {column}"
             raise FloatingPointError(
-                f"{self._name}: NaN or infinite logits for {int(bad.sum())} of {len(places)} masked images, first in "
-                f"row {row} ({which.strip()}). Check the weights and the preprocessing; half precision may overflow: "
-                'set model.plan to one with precision="float32".'
+                f"{self._name}: NaN or infinite {self._what} for {int(bad.sum())} of {len(places)} masked images, "
+                f"first in row {row} ({which.strip()}). Check the weights and the preprocessing; half precision may "
+                'overflow: set model.plan to one with precision="float32".'
             )
 
 

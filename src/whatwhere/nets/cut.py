@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from torch import nn
 
 from whatwhere.nets.dataflow import refilled, tensors_in
 from whatwhere.nets.layers import check_net_and_example, list_layers, nearest_layers, pair_of_images
+from whatwhere.nets.probe import hooked, output_until
 from whatwhere.nets.split import CannotSplitError, split_tail
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ _ROUNDING, _GPU_ROUNDING = 1e-5, 2e-3
 _COARSE_ROUNDING = 8  # machine epsilons of half precision, where those are coarser
 _GRID_AXES = 4
 _TIMINGS = 3
-
-
-class _LayerReached(BaseException):  # not for `except Exception` inside a network
-    """Leave a forward pass once the layer has returned."""
 
 
 class Cut:
@@ -75,6 +71,8 @@ class Cut:
         runs on a black image, and the layer's output is replaced; layers before it are passed over where they can be.
     reason : str
         Why the route is "replace"; empty for "split".
+    written_to : bool
+        Whether a layer right behind the cut writes to the features; `decode` copies them first.
 
     Raises
     ------
@@ -121,7 +119,7 @@ class Cut:
             self.prefix_tokens, self.nonnegative = info.prefix_tokens, info.nonnegative
             self._like = images[:1].new_empty((0, *images.shape[1:]))
             self._choose_route(images)
-            self._writes = self._writes_to_features(images[:1])
+            self.written_to = self._writes_to_features(images[:1])
         self._check_affine()
 
     def __repr__(self) -> str:
@@ -145,7 +143,7 @@ class Cut:
         RuntimeError
             If the network takes another way for these images, which does not pass the layer.
         """
-        return next(tensors_in(self._output_of(images)))
+        return next(tensors_in(output_until(self._net, self._module, images, name=self.layer)))
 
     def decode(self, features: Tensor) -> Any:
         """Compute the network's output from features.
@@ -171,7 +169,7 @@ class Cut:
             raise TypeError(f"features: wanted a tensor of shape (N, *{self.shape}), got {type(features).__name__}.")
         if features.ndim != len(self.shape) + 1 or tuple(features.shape[1:]) != self.shape:
             raise ValueError(f"features: wanted shape (N, *{self.shape}), got {tuple(features.shape)}.")
-        return self._decoder(features.clone() if self._writes else features)
+        return self._decoder(features.clone() if self.written_to else features)
 
     def to_grid(self, features: Tensor) -> Tensor:
         """Lay features out as vectors, one a cell.
@@ -250,6 +248,11 @@ class Cut:
             raise ValueError(f"like: wanted shape ({len(cells)} or 1, *{self.shape}), got {tuple(like.shape)}.")
         return torch.cat([like[:, : self.prefix_tokens].expand(len(cells), -1, -1), tokens], dim=1)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The network's own precision, that features are decoded in."""
+        return self._like.dtype
+
     def blank(self, count: int = 1) -> Tensor:
         """Make features of zeros.
 
@@ -264,6 +267,28 @@ class Cut:
             Zeros, of the network's type and on its device.
         """
         return torch.zeros((count, *self.shape), dtype=self._like.dtype, device=self._like.device)
+
+    @contextlib.contextmanager
+    def tapped(self, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+        """Give the layer's output to a function whenever the network passes it, in this thread.
+
+        Parameters
+        ----------
+        function : callable
+            Called with features (N, *shape); what it returns goes on in their place, None leaves them.
+
+        Yields
+        ------
+        None
+            Nothing; leaving the block takes the function off.
+        """
+
+        def pass_on(output: Any) -> Any:
+            features = function(next(tensors_in(output)))
+            return None if features is None else refilled(self._template, iter((features,)))
+
+        with hooked(self._module, pass_on):
+            yield
 
     @cached_property
     def h_cost(self) -> float:
@@ -293,7 +318,7 @@ class Cut:
     def _forms(self, images: Tensor) -> tuple[Any, Any]:
         """Run the network, check that the layer gives one tensor once, and keep the forms of both outputs."""
         outputs: list[Any] = []
-        with _hooked(self._module, outputs.append):
+        with hooked(self._module, outputs.append):
             answer = self._net(images)
         if len(outputs) != 1:
             how = "never runs as a module" if not outputs else f"runs {len(outputs)} times in one forward pass"
@@ -312,24 +337,11 @@ class Cut:
         nothing = itertools.repeat(images.new_empty(0))
         return refilled(outputs[0], nothing), refilled(answer, nothing)
 
-    def _output_of(self, images: Tensor) -> Any:
-        outputs: list[Any] = []
-
-        def leave(output: Any) -> None:
-            outputs.append(output)
-            raise _LayerReached
-
-        with _hooked(self._module, leave), contextlib.suppress(_LayerReached):
-            self._net(images)
-        if not outputs:
-            raise RuntimeError(f"images: the network misses {self.layer!r} for these, unlike the example.")
-        return outputs[0]
-
     def _replace(self, features: Tensor, images: Tensor | None = None) -> Any:
         """Run the network with the layer's output replaced."""
         if images is None:
             images = torch.zeros((len(features), *self._like.shape[1:]), dtype=self._like.dtype, device=features.device)
-        with _hooked(self._module, lambda _: refilled(self._template, iter((features,)))):
+        with hooked(self._module, lambda _: refilled(self._template, iter((features,)))):
             return self._net(images)
 
     def _choose_route(self, images: Tensor) -> None:
@@ -372,7 +384,7 @@ class Cut:
             if [tensor.shape for tensor in got] != [tensor.shape for tensor in wanted]:
                 return f"decoding gives shapes {[tuple(t.shape) for t in got]} for a batch of {count}"
             for mine, own in zip(got, wanted, strict=True):
-                if not _equal(mine, own):
+                if not same_but_for_rounding(mine, own):
                     away = float((mine - own).abs().max())
                     return f"decoding a batch of {count} differs from the network's own output by {away:.3g}"
         return ""
@@ -386,32 +398,32 @@ class Cut:
         with torch.inference_mode():
             a, b = torch.randn((2, 1, *self.shape), generator=generator).to(self._like.device, self._like.dtype)
             rows = self.decode(torch.cat([a + b, torch.zeros_like(a), a, b]))
-            self.affine = all(_equal(out[0] + out[1], out[2] + out[3], largest=out) for out in tensors_in(rows))
+            self.affine = all(
+                same_but_for_rounding(out[0] + out[1], out[2] + out[3], largest=out) for out in tensors_in(rows)
+            )
 
 
-def _equal(a: Tensor, b: Tensor, *, largest: Tensor | None = None) -> bool:
-    """Compare but for rounding, which goes by the largest number of the output."""
+def same_but_for_rounding(a: Tensor, b: Tensor, *, largest: Tensor | None = None) -> bool:
+    """Compare two outputs but for rounding, which goes by the largest number.
+
+    Parameters
+    ----------
+    a, b : Tensor of one shape
+        The outputs; NaN equals NaN.
+    largest : Tensor, optional
+        Where the largest number is looked for; `b` by default.
+
+    Returns
+    -------
+    bool
+        Whether they are the same; without any room where they hold integers.
+    """
     if torch.equal(a, b) or not a.is_floating_point():
         return torch.equal(a, b)
     scale = float((b if largest is None else largest).nan_to_num(0, 0, 0).abs().max())
     rounding = _GPU_ROUNDING if a.is_cuda else _ROUNDING
     room = max(rounding, _COARSE_ROUNDING * torch.finfo(a.dtype).eps) * scale
     return torch.allclose(a, b, rtol=0, atol=room, equal_nan=True)
-
-
-@contextlib.contextmanager
-def _hooked(module: nn.Module, function: Callable[[Any], Any]) -> Iterator[None]:
-    """Give a layer's output to a function, in this thread only; what it returns, if anything, takes its place."""
-    here = threading.get_ident()
-
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        return function(output) if threading.get_ident() == here else None
-
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _name_of(net: nn.Module, layer: str | int | nn.Module, listed: Sequence[LayerInfo]) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from whatwhere.nets.anatomy import Anatomy
     from whatwhere.nets.cut import Cut
     from whatwhere.nets.layers import LayerInfo
     from whatwhere.nets.outputs import OutputLike
@@ -132,6 +133,7 @@ class VisionModel:
         self.name = name or type(self._alias.net).__name__
         self.source = source
         self._runner: tuple[tuple[str, int, int, Plan], Runner] | None = None
+        self._known: tuple[AliasReplica, Anatomy] | None = None
         self._probe: Tensor | None = None
         self._found = ""  # the last fingerprint
         count = self._count_classes()
@@ -385,10 +387,8 @@ class VisionModel:
         tuple of LayerInfo
             Name, kind, shape, sign and token grid of each, and whether what follows is affine.
         """
-        from whatwhere.nets.layers import list_layers
-
         with self.computing():
-            return list_layers(self.net, self.example())
+            return self._anatomy().layers(self.example())
 
     def cut(self, layer: str | int | nn.Module) -> Cut:
         """Cut the network in two at a layer: encode an image to features, decode features to the output.
@@ -409,11 +409,16 @@ class VisionModel:
         ValueError
             If there is no such layer (the nearest names are listed), or something bypasses it.
         """
-        from whatwhere.nets.cut import Cut
-
         with self.computing():
-            place = self._alias.twin_of(layer) if isinstance(layer, torch.nn.Module) else layer
-            return Cut(self.net, place, self.example())
+            return self._anatomy().cut(layer, self.example())
+
+    def _anatomy(self) -> Anatomy:
+        """Return what is known about the alias that computes now."""
+        from whatwhere.nets.anatomy import Anatomy
+
+        if self._known is None or self._known[0] is not self._alias:
+            self._known = self._alias, Anatomy(self._alias)
+        return self._known[1]
 
     def fingerprint(self) -> str:
         """Hash of the network's parameters and buffers: fine-tuning changes it.

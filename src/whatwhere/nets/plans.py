@@ -187,12 +187,19 @@ class Runner:
         Tensor of shape (N, K), float32
             Logits, on the device; a copy, since some networks answer through a buffer of theirs.
         """
-        with self._casting():
+        with self.casting():
             out = self._call(batch)
         return read_output(out, self._output, len(batch)).to(torch.float32, copy=True)
 
     @contextlib.contextmanager
-    def _casting(self) -> Iterator[None]:
+    def casting(self) -> Iterator[None]:
+        """Compute in the plan's precision.
+
+        Yields
+        ------
+        None
+            Nothing; leaving the block restores what was.
+        """
         if self._dtype is torch.float32:
             yield
         else:

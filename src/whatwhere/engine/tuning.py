@@ -45,7 +45,6 @@ _CLASSES = 5
 _SETUP = 4  # forwards that making a runner may take
 _HOPELESS = 1e6  # of an index that goes to one
 _LONGEST = 0.08  # seconds a batch may last where somebody waits
-_LONGEST_PASSES = 1.5  # or passes of one image, on a CPU where those are slow
 _LARGEST = {"cpu": 32, "cuda": 512, "mps": 128}
 
 
@@ -61,7 +60,8 @@ class Tuner:
     image : ndarray of shape (h, w, 3), float32, optional
         The image to measure on, prepared; noise by default. Times do not depend on it, the effect of precision does.
     responsive : bool, default True
-        Whether a batch may last 80 ms at most, or on a CPU one and a half passes of one image where that is more.
+        Whether a batch larger than the plan's own is only taken if it lasts 80 ms at most, so that a stop is not waited
+        for.
 
     Attributes
     ----------
@@ -84,6 +84,7 @@ class Tuner:
         weights = masks.astype(np.float32)[:, cells][..., np.newaxis]
         self._images = weights * image + (1 - weights) * mean_colour(model)
         self._longest = _LONGEST if responsive else math.inf
+        self._usual = model.plan.batch_size
         self._noises: dict[Plan, float] = {}  # by settings; they do not depend on the batch size
         self._mine = model.plan  # the last plan that was there, or set, as far as the tuner knows
 
@@ -95,8 +96,7 @@ class Tuner:
         Plan
             The plan that was just measured.
         """
-        size = yield from self._first_size()
-        for plan in self._settings(replace(self._mine, batch_size=size)):
+        for plan in self._settings(self._mine):
             if self._affords(plan):
                 yield from self._measure(plan)
         start = self._mine.batch_size
@@ -121,22 +121,8 @@ class Tuner:
             plan = replace(plan, precision="float32", noise=0.0)
         self._model.adopt(plan, instead_of=self._mine)
 
-    def _first_size(self) -> Generator[Plan, None, int]:
-        """Return the batch size to compare settings at: on a CPU the largest so far that cannot last too long."""
-        size, one = self._mine.batch_size, replace(self._mine, batch_size=1)
-        if self._model.device.type != "cpu" or math.isinf(self._longest) or not self._affords(one):
-            return size  # a GPU's time for one image says little of many
-        alone = math.inf
-        for passed in self._times(one):
-            alone = min(alone, passed)
-            yield one
-        self._longest = max(_LONGEST, _LONGEST_PASSES * alone)
-        while size > 1 and size * alone > self._longest:
-            size //= 2
-        return size
-
     def _is_short(self, plan: Plan) -> bool:
-        """Tell whether a batch will not last too long, at the fastest plan's speed."""
+        """Tell whether a larger batch will not last too long, at the fastest plan's speed."""
         return plan.batch_size * self._best() <= self._longest
 
     def _settings(self, start: Plan) -> list[Plan]:
@@ -177,12 +163,10 @@ class Tuner:
             if (settings := _settings_of(plan)) not in self._noises:
                 self._noises[settings] = yield from self._noise(plan)
             plan = replace(plan, noise=self._noises[settings])
-        known, too_long = self._mine in self.seconds, not self._is_short(self._mine)
+        known = self._mine in self.seconds
         self.seconds[plan] = seconds
-        lasts = seconds * plan.batch_size
-        faster = seconds < self._best() * _GAIN and lasts <= self._longest
-        shorter = too_long and lasts < self._best() * self._mine.batch_size
-        better = (faster or shorter) and plan.noise <= NOISE_LIMIT
+        short = plan.batch_size <= self._usual or seconds * plan.batch_size <= self._longest
+        better = seconds < self._best() * _GAIN and short and plan.noise <= NOISE_LIMIT
         if (better or not known) and self._model.adopt(plan, instead_of=self._mine):
             self._mine = plan
 

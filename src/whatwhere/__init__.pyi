@@ -6,6 +6,8 @@ from whatwhere.attribution import PairMap as PairMap
 from whatwhere.attribution import Sobol as Sobol
 from whatwhere.attribution import SobolPairs as SobolPairs
 from whatwhere.classes import UnknownClassError as UnknownClassError
+from whatwhere.concepts.bank import ConceptBank as ConceptBank
+from whatwhere.concepts.craft import Craft as Craft
 from whatwhere.engine.baseline import Baseline as Baseline
 from whatwhere.engine.stopping import RankStability as RankStability
 from whatwhere.engine.stopping import Width as Width
@@ -21,6 +23,8 @@ __all__ = [
     "Attribution",
     "AttributionView",
     "Baseline",
+    "ConceptBank",
+    "Craft",
     "Job",
     "PairMap",
     "Plan",

@@ -73,6 +73,8 @@ class ConceptMaps:
         Gradients of one score of one image.
     complete : bool
         Whether all was done that was asked for.
+    geometry : Geometry, optional
+        Where the network's input lies on the photo, if that is known.
     """
 
     values: NDArray[np.float32]
@@ -87,23 +89,27 @@ class ConceptMaps:
     n_forwards: int = 1
     n_backwards: int = 0
     complete: bool = True
+    geometry: Geometry | None = None
 
     def __repr__(self) -> str:
         count, rows, columns = self.values.shape
         return f"<ConceptMaps {self.kind!r}: {count} concepts, {rows} x {columns}, {int(self.present.sum())} present>"
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
-        """Return `values`."""
+        """Return the maps on the photo, (r, H, W), or `values` if its geometry is not known."""
         del copy
-        return self.values.astype(dtype or np.float32)
+        shown = self.values if self.geometry is None else self.on_photo()
+        return shown.astype(dtype or np.float32)
 
-    def on_photo(self, geometry: Geometry, interpolation: Interpolation = "bilinear") -> NDArray[np.float32]:
+    def on_photo(
+        self, geometry: Geometry | None = None, interpolation: Interpolation = "bilinear"
+    ) -> NDArray[np.float32]:
         """Place the maps on the photo.
 
         Parameters
         ----------
-        geometry : Geometry
-            Where the network's input lies on the photo (``model.preprocess.geometry``).
+        geometry : Geometry, optional
+            Where the network's input lies on the photo (``model.preprocess.geometry``); by default the maps' own.
         interpolation : {"bilinear", "nearest"}, default "bilinear"
             Between the centres of places, or the value of the place that a pixel lies in.
 
@@ -115,7 +121,7 @@ class ConceptMaps:
         Raises
         ------
         ValueError
-            If `interpolation` is not known.
+            If `interpolation` is not known, or no geometry is.
 
         Notes
         -----
@@ -123,7 +129,10 @@ class ConceptMaps:
         masked cells and for tokens that is where they are. For convolutions it is where the centre of the receptive
         field lies if strides are padded evenly, and up to half a stride off it if they are not.
         """
-        return place_on_photo(self.values, geometry, interpolation)
+        where = self.geometry if geometry is None else geometry
+        if where is None:
+            raise ValueError("geometry: wanted where the input lies on the photo: model.preprocess.geometry(photo).")
+        return place_on_photo(self.values, where, interpolation)
 
 
 def code_maps(coder: ConceptCoder, pixels: Pixels, *, of: Of = "sum") -> ConceptMaps:

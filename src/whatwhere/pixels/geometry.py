@@ -46,6 +46,23 @@ class Geometry:
         top, left, bottom, right = self.seen
         return (rows - top) / (bottom - top), (columns - left) / (right - left)
 
+    def to_photo(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Map a box on the network's input to the photo.
+
+        Parameters
+        ----------
+        box : (float, float, float, float)
+            Top, left, bottom and right edge, in pixels of the network's input.
+
+        Returns
+        -------
+        (float, float, float, float)
+            The same edges in photo pixels; of a padded input they may lie outside the photo.
+        """
+        top, left, bottom, right = self.seen
+        down, across = (bottom - top) / self.size[0], (right - left) / self.size[1]
+        return top + box[0] * down, left + box[1] * across, top + box[2] * down, left + box[3] * across
+
     def seen_mask(self) -> NDArray[np.bool_]:
         """Tell which pixels of the photo the network is shown.
 

@@ -1,0 +1,417 @@
+"""One extraction while it goes on: images and their crops, factorisation, codes, importance."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from whatwhere.concepts import _record
+from whatwhere.concepts.crops import cut_out, windows_of
+from whatwhere.concepts.evidence import Chained, Evidence
+from whatwhere.concepts.extractors import read_extractor
+from whatwhere.concepts.importance import GateResponse, contributions, shares
+from whatwhere.concepts.layer import choose_layer
+from whatwhere.concepts.photos import iterate_inputs
+from whatwhere.concepts.rank import rank_path
+from whatwhere.engine.encoder import Encoder
+from whatwhere.engine.matching import match
+from whatwhere.engine.total_indices import total_indices
+from whatwhere.engine.tuning import Tuner
+from whatwhere.jobs import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from torch import Tensor
+
+    from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.craft import Craft
+    from whatwhere.concepts.photos import Input
+    from whatwhere.concepts.rank import RankPath
+    from whatwhere.engine.factors import Factors
+    from whatwhere.model import VisionModel
+
+_PUBLISH = 0.2  # seconds between previews
+_TUNING_FROM = 1000  # forwards that make measuring worth while
+_TUNING_SHARE = 0.05  # of the forwards, at most, go into measuring
+_RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
+_FIRST_ROWS = 8  # of a Sobol design, before anything is said
+_SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
+
+
+class CraftRun:
+    """One set of images while its concepts are extracted.
+
+    Parameters
+    ----------
+    method : Craft
+        The method.
+    model : VisionModel
+        The network.
+    images : images
+        What `whatwhere.pixels.images.iterate_images` takes.
+    target : int or str, optional
+        The class to explain.
+    like : ConceptBank, optional
+        An earlier bank, whose ids are kept.
+    previews : bool
+        Whether to make banks while the factorisation converges.
+    """
+
+    def __init__(
+        self,
+        method: Craft,
+        model: VisionModel,
+        images: Any,
+        *,
+        target: int | str | None,
+        like: ConceptBank | None,
+        previews: bool,
+    ) -> None:
+        self.method, self.model, self._given, self._like = method, model, images, like
+        self.target = None if target is None else model.class_names.resolve(target)
+        self._previews = previews
+        self._done = self._total = self.extra = 0
+        self.seconds = 0.0
+        self.codes = self.contributions = np.zeros(0, dtype=np.float32)
+        self.rank_path: RankPath | None = None
+        self.errors: dict[str, float] = {}
+        self.fidelity: tuple[float | None, float | None] = (None, None)
+        self._record: ConceptBank | None = None
+        self._chunk = time.perf_counter()
+
+    def steps(self) -> Iterator[Step[ConceptBank]]:
+        """Run every stage.
+
+        Yields
+        ------
+        Step
+            After every batch, and after every pass of the factorisation.
+        """
+        for stage in self._stages():
+            self.seconds += time.perf_counter() - self._chunk
+            yield Step(self._done, max(self._total, self._done), stage, self._record)
+            self._chunk = time.perf_counter()  # what passed since is not ours
+
+    def _stages(self) -> Iterator[str]:
+        model, method = self.model, self.method
+        self.fingerprint, self.stamp = model.fingerprint(), model.stamp()
+        self.encoder = Encoder(model, choose_layer(model) if method.layer is None else method.layer)
+        self.extractor = read_extractor(method.extractor, signed=not self.encoder.cut.nonnegative)
+        if method.fit_on != "crops" and self.encoder.grid == (1, 1):
+            raise ValueError(
+                f"fit_on: {self.encoder.cut.layer!r} puts out one vector for the whole image, so there are no "
+                "locations; use fit_on='crops'."
+            )
+        self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
+        yield from self._look()
+        self._check_photos()
+        yield from self._factorise()
+        yield from self._encode()
+        yield from self._weigh()
+
+    # -- features ---------------------------------------------------------------------------------------------------
+
+    def _look(self) -> Iterator[str]:
+        """Run every image, and the crops of those that are predicted as the class."""
+        evidence = self.evidence
+        crops = len(evidence.windows) if evidence.crops else 0
+        count = len(self._given) if hasattr(self._given, "__len__") else 0
+        self._total = count * (1 + crops)
+        yield from self._tune()
+        inputs = iterate_inputs(self._given, self.model)
+        while batch := list(itertools.islice(inputs, self.model.batch_size)):
+            images = torch.cat([self.model.to_input(shown.pixels) for shown in batch])
+            look = self.encoder.look(images)
+            self._done += len(batch)
+            _check_finite(look.cells, look.logits, batch)
+            predicted = look.logits.argmax(dim=1)
+            kept = torch.ones_like(predicted, dtype=torch.bool) if self.target is None else predicted == self.target
+            places = kept.nonzero().flatten().tolist()
+            evidence.n_left_out += len(batch) - len(places)
+            self._total -= (len(batch) - len(places)) * crops
+            yield "images"
+            for k in places:
+                evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
+            if crops and places:
+                yield from self._run_crops(images[places], [batch[k].name for k in places])
+
+    def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
+        """Run the crops of photos, full batches whatever photo they are of, and pool their features."""
+        boxes = self.evidence.windows
+        pooled = []
+        for first in range(0, len(images) * len(boxes), size := self.model.batch_size):
+            chunk = range(first, min(first + size, len(images) * len(boxes)))
+            with self.model.computing(refresh=False):
+                parts = [
+                    cut_out(images[photo : photo + 1], [boxes[k % len(boxes)] for k in of_photo])
+                    for photo, of_photo in itertools.groupby(chunk, key=lambda k: k // len(boxes))
+                ]
+                crops = torch.cat(parts) if len(parts) > 1 else parts[0]
+            pooled.append(self.encoder.cells(crops).mean(dim=(1, 2)))
+            self._done += len(crops)
+            yield "crops"
+        rows = torch.cat(pooled).reshape(len(images), len(boxes), -1)
+        finite = torch.isfinite(rows).flatten(1).all(dim=1)
+        if not finite.all():
+            name = names[int((~finite).nonzero()[0])]
+            raise FloatingPointError(f"images: crops of {name!r} give features that are NaN or infinite.")
+        for of_photo in rows:
+            self.evidence.pooled.append(of_photo)
+
+    def _tune(self) -> Iterator[str]:
+        """Before a long run, measure how this network runs fastest here."""
+        if self.model.tuned or self._total < _TUNING_FROM:
+            return
+        tuner = Tuner(self.model, int(_TUNING_SHARE * self._total))
+        for _ in tuner.steps():
+            yield "tuning"
+        self.extra += tuner.n_forwards
+        self.encoder = Encoder(self.model, self.encoder.cut.layer)
+
+    def _check_photos(self) -> None:
+        """Refuse sets that are too small, and features that say nothing."""
+        evidence, wanted = self.evidence, self.method.n_concepts
+        count, least = len(evidence), 2 if wanted == "auto" else int(wanted)
+        if count < least:
+            of = f" of {count + evidence.n_left_out}" if evidence.n_left_out else ""
+            among = "" if self.target is None else f" predicted as {self.model.class_names.label(self.target)!r}"
+            raise ValueError(
+                f"images: wanted at least {least}{among}, one a concept, got {count}{of}. Give more images of what the "
+                "network predicts as this class, ask for fewer concepts, or leave target out to explain a mixed set."
+            )
+        rows = self._rows()
+        first = rows[0][:1]
+        if not any(bool((block != first).any()) for block in rows):
+            raise ValueError(
+                f"layer: {self.encoder.cut.layer!r} puts out the same features everywhere, which have no concepts. "
+                "Choose another layer, or check the weights."
+            )
+
+    # -- factors ----------------------------------------------------------------------------------------------------
+
+    def _rows(self) -> Sequence[Tensor]:
+        """Return what is factorised, block by block."""
+        self.evidence.settle()
+        cells, pooled = self.evidence.cells, self.evidence.pooled
+        if self.method.fit_on == "both":
+            return Chained(pooled, cells)
+        return cells if self.method.fit_on == "locations" else pooled
+
+    def _factorise(self) -> Iterator[str]:
+        """Fit the dictionary, showing a bank from time to time."""
+        shown = 0.0
+        rank = self.method.n_concepts
+        if rank == "auto":
+            rank = yield from self._choose_rank()
+        for factors in self.extractor.fit(self._rows(), rank, seed=self.method.seed, device=self.model.device):
+            self.factors: Factors = factors
+            if self._previews and time.perf_counter() - shown > _PUBLISH:
+                self._record = _record.preview(self)
+                shown = time.perf_counter()
+            yield "concepts"
+        self.dictionary = self.factors.dictionary
+
+    def _choose_rank(self) -> Generator[str, None, int]:
+        """Try ranks until two halves of the photos no longer agree upon the concepts."""
+        evidence, fit_on = self.evidence, self.method.fit_on
+        of_crops = np.repeat(np.arange(len(evidence)), len(evidence.windows))
+        of_cells = np.repeat(np.arange(len(evidence)), evidence.grid[0] * evidence.grid[1])
+        groups = {"crops": of_crops, "locations": of_cells, "both": np.concatenate([of_crops, of_cells])}[fit_on]
+        most = min(len(evidence) // 2, self.encoder.channels)
+        ranks = [rank for rank in _RANKS if rank <= most] or [1]
+        device, seed = self.model.device, self.method.seed
+        for path in rank_path(self._rows(), ranks, self.extractor, seed=seed, groups=groups, device=device):
+            self.rank_path = path
+            chosen = path.rank
+            yield "rank"
+        return chosen
+
+    def ids(self, factors: Factors) -> tuple[int, ...]:
+        """Give each atom a number: in their order, or that of the earlier bank's concept that it matches.
+
+        Parameters
+        ----------
+        factors : Factors
+            The factorisation.
+
+        Returns
+        -------
+        tuple of int
+            One id an atom.
+        """
+        if self._like is None:
+            return tuple(range(len(factors.bank)))
+        old = torch.from_numpy(self._like.W.copy())
+        if old.shape[1] != factors.bank.shape[1]:
+            raise ValueError(
+                f"like: wanted a bank of {self.encoder.cut.layer!r} with {factors.bank.shape[1]} channels, got one of "
+                f"{self._like.layer.name!r} with {old.shape[1]}."
+            )
+        places, cosines = match(factors.bank.cpu(), old)
+        fresh = itertools.count(max(self._like.ids) + 1)
+        pairs = zip(places.tolist(), cosines.tolist(), strict=True)
+        return tuple(self._like.ids[j] if j >= 0 and c >= _SAME_CONCEPT else next(fresh) for j, c in pairs)
+
+    # -- codes ------------------------------------------------------------------------------------------------------
+
+    def _encode(self) -> Iterator[str]:
+        """Find the codes of every location and crop, and see what the network makes of them."""
+        evidence, rank = self.evidence, len(self.dictionary.bank)
+        self.codes = np.zeros((len(evidence), *evidence.grid, rank), dtype=np.float32)
+        error, decoded = SquaredError(), []
+        for place, cells, prefix in evidence.batches():
+            codes, rebuilt = self._code(cells.flatten(0, 2), error)
+            self.codes[place] = codes.reshape(-1, *evidence.grid, rank).cpu().numpy()
+            rebuilt = rebuilt.reshape(cells.shape)
+            for part in self._parts(len(cells)):
+                with self.model.computing(refresh=False):
+                    decoded.append(self.encoder.decode(rebuilt[part].to(self.model.device), prefix[part]).cpu())
+                yield "codes"
+        self.errors["locations"] = error.relative
+        of_crops = None
+        if evidence.crops:
+            error, parts = SquaredError(), []
+            for rows in evidence.pooled:
+                parts.append(self._code(rows, error)[0].cpu().numpy())
+                yield "codes"
+            self.errors["crops"], of_crops = error.relative, np.stack(parts)
+        self.fidelity = self._compare(torch.cat(decoded))
+        self.shown = _record.strongest_crops(evidence, self.codes, of_crops)
+
+    def _parts(self, count: int) -> list[slice]:
+        """Divide images into batches."""
+        size = self.model.batch_size
+        return [slice(first, first + size) for first in range(0, count, size)]
+
+    def _code(self, rows: Tensor, error: SquaredError) -> tuple[Tensor, Tensor]:
+        codes = self.extractor.encode(self.dictionary, rows)
+        rebuilt = self.dictionary.decode(codes)
+        error.add(rows, rebuilt)
+        return codes, rebuilt
+
+    def _compare(self, decoded: Tensor) -> tuple[float, float | None]:
+        """Hold the logits of rebuilt features against the network's own: classes that stay, and R^2 of the logit."""
+        own = torch.stack(self.evidence.logits)
+        agreement = float((decoded.argmax(dim=1) == own.argmax(dim=1)).double().mean())
+        classes = self._explained[:, None]
+        wanted, got = own.gather(1, classes).double(), decoded.gather(1, classes).double()
+        spread = float((wanted - wanted.mean()).square().sum())
+        return agreement, None if spread == 0 else 1 - float((wanted - got).square().sum()) / spread
+
+    @property
+    def _explained(self) -> Tensor:
+        predicted = torch.tensor(self.evidence.predictions)
+        return predicted if self.target is None else torch.full_like(predicted, self.target)
+
+    # -- importance -------------------------------------------------------------------------------------------------
+
+    def _weigh(self) -> Iterator[str]:
+        """Share the logits out, then sample importances where that is asked for."""
+        evidence, device = self.evidence, self.model.device
+        found, ends = [], []
+        for place, cells, prefix in evidence.batches():
+            codes = torch.from_numpy(self.codes[place])
+            for part in self._parts(len(cells)):
+                batch = cells[part].to(device), codes[part].to(device), self._explained[place][part].to(device)
+                shared = contributions(self.encoder, self.dictionary, *batch, prefix=prefix[part].to(device))
+                found.append(shared.concepts.cpu())
+                ends.append(torch.stack([shared.residual, shared.base, shared.gap]).cpu())
+                yield "importance"
+        self.contributions, self.ends = torch.cat(found).numpy(), torch.cat(ends, dim=1).numpy()
+        kind = self.method.importance
+        sampled = kind == "sobol" or (kind == "auto" and not self.encoder.cut.affine)
+        importance, error = shares(self.contributions)
+        exact = "exact, behind an affine head" if self.encoder.cut.affine else "by integrated gradients"
+        said = f"share of the mean absolute contribution to the logit, {exact}"
+        self._record = _record.finished(
+            self, importance=importance, importance_error=error, importance_method=said, complete=not sampled
+        )
+        yield "importance"
+        if sampled:
+            yield from self._sample()
+
+    def _sample(self) -> Iterator[str]:
+        """Estimate total-order indices of the concepts' gates, until their order is certain."""
+        evidence, count = self.evidence, len(self.evidence)
+        order = np.random.default_rng(self.method.seed).permutation(count)[: self.method.weigh]
+        chosen = set(np.sort(order).tolist())
+        responses = []
+        for place, _, prefix in evidence.batches():
+            responses += [
+                GateResponse(
+                    self.encoder,
+                    self.dictionary,
+                    torch.from_numpy(self.codes[k]),
+                    int(self._explained[k]),
+                    prefix=prefix[k - place.start],
+                )
+                for k in range(place.start, place.stop)
+                if k in chosen
+            ]
+        rank = len(self.dictionary.bank)
+        estimates = total_indices(
+            responses,
+            rank,
+            rows=self.method.designs,
+            first=min(_FIRST_ROWS, self.method.designs),
+            seed=self.method.seed,
+            batch=self.model.batch_size,
+            device=self.model.device,
+        )
+        last = next(estimates)
+        yield "importance"
+        for estimate in estimates:
+            last = estimate
+            yield "importance"
+        total = last.values.sum()
+        importance = last.values / total if total > 0 else np.full(rank, 1 / rank)
+        error = last.error / total if total > 0 else np.full(rank, np.inf)
+        self._record = _record.finished(
+            self,
+            importance=importance.astype(np.float32),
+            importance_error=error.astype(np.float32),
+            importance_method=(
+                f"total-order Sobol indices of the concepts' weights, {last.rows} rows on {len(responses)} photos, "
+                "scaled to sum to 1"
+            ),
+            complete=True,
+        )
+        yield "importance"
+
+
+class SquaredError:
+    """Relative error of features, added up block by block."""
+
+    def __init__(self) -> None:
+        self._missed = self._whole = 0.0
+
+    def add(self, rows: Tensor, rebuilt: Tensor) -> None:
+        """Count a block.
+
+        Parameters
+        ----------
+        rows, rebuilt : Tensor of shape (n, p)
+            Features, and what the concepts say they are.
+        """
+        self._missed += float((rows - rebuilt.to(rows)).double().square().sum())
+        self._whole += float(rows.double().square().sum())
+
+    @property
+    def relative(self) -> float:
+        """Relative error ``||A - U W|| / ||A||``."""
+        return (self._missed / self._whole) ** 0.5
+
+
+def _check_finite(cells: Tensor, logits: Tensor, batch: list[Input]) -> None:
+    finite = torch.isfinite(cells).flatten(1).all(dim=1) & torch.isfinite(logits).all(dim=1)
+    if not finite.all():
+        name = batch[int((~finite).nonzero()[0])].name
+        raise FloatingPointError(
+            f"images: {name!r} gives features or logits that are NaN or infinite. Check the weights and the "
+            "preprocessing; half precision may overflow: set model.plan to one with precision='float32'."
+        )

@@ -1,0 +1,438 @@
+"""The record of an extraction: the concepts of a set of images, what they weigh, and where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from whatwhere.classes import ClassNames
+    from whatwhere.concepts.concepts import Concepts
+    from whatwhere.concepts.craft import Craft
+    from whatwhere.concepts.photos import PhotoSet
+    from whatwhere.engine.factors import Dictionary
+    from whatwhere.model import VisionModel
+    from whatwhere.nets.layers import LayerInfo
+    from whatwhere.provenance import Provenance
+
+_POOR = 0.5  # R^2 of the logit below which concepts are said to miss much
+_FEW = 10  # images a concept below which a fit is said to rest on few
+_WIDE_GAP = 0.1  # of what features add to the logit, from which contributions that miss as much are told
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well concepts stand for what the network computes.
+
+    Parameters
+    ----------
+    error : float
+        Weighted relative error ``||A - U W|| / ||A||`` of all rows that were fitted, 0 to about 1.
+    error_crops, error_locations : float or None
+        The same on the pooled features of crops, and on the features of every location of the images, whichever of the
+        two was fitted; None where it was not computed.
+    sparsity : float or None
+        Share of the codes, over all locations, that are 0; None before they are known.
+    dead : tuple of int
+        Concepts that no row uses.
+    duplicates : tuple of tuple of int
+        Concepts whose directions are the same, by a cosine of at least 0.99.
+    agreement : float or None
+        Share of the images for which the likeliest class stays, when the layer is replaced by what the concepts say.
+    r2 : float or None
+        Share of the variance of the explained logit over the images that is kept then; below 0 where a constant is
+        better, None where the logit does not vary.
+    n_images, n_rows : int
+        Images explained, and rows fitted.
+    n_left_out : int
+        Images left out, because they were not predicted as the class.
+    """
+
+    error: float
+    error_crops: float | None
+    error_locations: float | None
+    sparsity: float | None
+    dead: tuple[int, ...]
+    duplicates: tuple[tuple[int, ...], ...]
+    agreement: float | None
+    r2: float | None
+    n_images: int
+    n_rows: int
+    n_left_out: int
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptCrop:
+    """A part of a photo that shows a concept.
+
+    Parameters
+    ----------
+    image : int
+        Number of the photo in the bank.
+    box : (float, float, float, float)
+        Top, left, bottom and right edge in pixels of the photo.
+    activation : float
+        The concept's code there.
+    picture : ndarray of shape (s, s, 3), uint8
+        The part as the network saw it, small.
+    """
+
+    image: int
+    box: tuple[float, float, float, float]
+    activation: float
+    picture: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ConceptBank:
+    """Concepts of a set of images, the most important first.
+
+    Parameters
+    ----------
+    W : ndarray of shape (r, p), float32
+        A direction in the layer's features for each concept, of length 1, or 0 where it is dead.
+    importance : ndarray of shape (r,), float32
+        At least 0, sums to 1; in descending order once the bank is complete.
+    contribution : ndarray of shape (r,), float32, or None
+        What each concept adds to the explained logit, on average over the images, in logits; None before it is known.
+    importance_method : str
+        What `importance` is, in words.
+    importance_error : ndarray of shape (r,), float32, or None
+        Standard errors of `importance`, over the images and, where it was sampled, over the design.
+    quality : Quality
+        Errors, sparsity, agreement.
+    ids : tuple of int
+        A number for each concept that stays while a fit goes on, and from fit to fit (``like=``).
+    method : Craft
+        The method with its options.
+    provenance : Provenance
+        What made it.
+    target : int or None
+        The explained class; None where each image is explained by its own predicted class.
+    layer : LayerInfo
+        The layer, and how its features lie on the image.
+    affine : bool
+        Whether all behind the layer is affine: contributions are then exact.
+    class_names : ClassNames
+        Names by id.
+    images : tuple of str
+        Names of the photos that were explained.
+    predictions : ndarray of shape (N,), int64
+        Predicted class of each.
+    codes : ndarray of shape (N, h, w, r), float32
+        How much of each concept is at each location of each photo; empty before it is known.
+    logits : ndarray of shape (N,), float32
+        The explained logit of each photo.
+    contributions : ndarray of shape (N, r), float32
+        What each concept adds to it; empty before it is known.
+    residuals, bases : ndarray of shape (N,), float32
+        What is left to the features that the concepts miss, and the logit without any features.
+        ``bases + contributions.sum(1) + residuals`` is `logits`: exactly where `affine`, else as far as the integral
+        is, see `gaps`.
+    gaps : ndarray of shape (N,), float32
+        How far that sum is off.
+    crops : tuple of tuple of ConceptCrop
+        For each concept the parts of photos that show it most, at most one of a photo.
+    offset : ndarray of shape (p,), float32, or None
+        What is added to the concepts: the mean, for PCA.
+    encoder : mapping of str to ndarray
+        What an extractor that learns its encoder needs to find codes.
+    effects : ndarray of shape (N, r), float32, or None
+        Of a split concept: what is lost of its code when a part is taken away, signed, on the crops of each photo that
+        show it; None elsewhere.
+    parent : (str, int) or None
+        Of a split concept: the bank that it is a part of, by `key`, and its id there.
+    complete : bool, default True
+        Whether the extraction was finished.
+    source : PhotoSet, optional
+        The photos as the network saw them; not saved.
+
+    Notes
+    -----
+    Directions and codes go together: ``codes @ W`` (plus `offset`) is what the concepts say of the layer's features.
+    """
+
+    W: NDArray[np.float32]
+    importance: NDArray[np.float32]
+    contribution: NDArray[np.float32] | None
+    importance_method: str
+    importance_error: NDArray[np.float32] | None
+    quality: Quality
+    ids: tuple[int, ...]
+    method: Craft
+    provenance: Provenance
+    target: int | None
+    layer: LayerInfo
+    affine: bool
+    class_names: ClassNames
+    images: tuple[str, ...]
+    predictions: NDArray[np.int64]
+    codes: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    contributions: NDArray[np.float32]
+    residuals: NDArray[np.float32]
+    bases: NDArray[np.float32]
+    gaps: NDArray[np.float32]
+    crops: tuple[tuple[ConceptCrop, ...], ...]
+    offset: NDArray[np.float32] | None = None
+    encoder: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    effects: NDArray[np.float32] | None = None
+    parent: tuple[str, int] | None = None
+    complete: bool = True
+    source: PhotoSet | None = None
+
+    def __post_init__(self) -> None:
+        """Hold every array against writing: records are shared."""
+        arrays = (getattr(self, name) for name in self.__dataclass_fields__)
+        for array in (*arrays, *self.encoder.values()):
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+
+    @property
+    def rank(self) -> int:
+        """Number of concepts."""
+        return len(self.W)
+
+    @property
+    def key(self) -> str:
+        """Hash of the directions: what a part of a split concept remembers its parent by."""
+        import hashlib
+
+        return hashlib.blake2b(np.ascontiguousarray(self.W).tobytes(), digest_size=8).hexdigest()
+
+    @property
+    def target_name(self) -> str:
+        """Name of the explained class; "each photo's predicted class" where there is no single one."""
+        return "each photo's predicted class" if self.target is None else self.class_names.label(self.target)
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The directions as the engine takes them, on the CPU."""
+        import torch
+
+        from whatwhere.engine.factors import Dictionary
+
+        return Dictionary(
+            torch.from_numpy(self.W.copy()),
+            None if self.offset is None else torch.from_numpy(self.offset.copy()),
+            {name: torch.from_numpy(values.copy()) for name, values in self.encoder.items()},
+        )
+
+    def number_of(self, concept_id: int) -> int:
+        """Find a concept by its id.
+
+        Parameters
+        ----------
+        concept_id : int
+            One of `ids`.
+
+        Returns
+        -------
+        int
+            Its row in `W`.
+
+        Raises
+        ------
+        KeyError
+            If there is no such id.
+        """
+        if concept_id not in self.ids:
+            raise KeyError(f"concept_id: wanted one of {list(self.ids)}, got {concept_id!r}.")
+        return self.ids.index(concept_id)
+
+    def on(self, model: VisionModel, *, images: Mapping[str, Any] | None = None) -> Concepts:
+        """Pair the concepts with the network, to find them in any photo.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network that they were extracted from.
+        images : mapping of str to image, optional
+            The photos of the bank, by the names in `images`; needed to split a concept of a bank that was loaded from
+            a file.
+
+        Returns
+        -------
+        Concepts
+            With ``encode``, ``maps``, ``split`` and what else needs the network.
+
+        Raises
+        ------
+        ValueError
+            If the network has other weights than the one that the concepts came from.
+        """
+        from whatwhere.concepts.concepts import Concepts
+
+        return Concepts(self, model, images=images if images is not None else self.source)
+
+    def take(self, order: NDArray[np.int64] | list[int]) -> ConceptBank:
+        """Return the bank with some of the concepts, in another order.
+
+        Parameters
+        ----------
+        order : sequence of int
+            Rows of `W` to keep.
+
+        Returns
+        -------
+        ConceptBank
+            Importances are those of the whole bank, and sum to 1 only if every concept is kept; what the others add
+            is counted to the residual.
+        """
+        index = np.asarray(order, dtype=np.int64)
+        left = np.setdiff1d(np.arange(self.rank), index)
+        dropped = self.contributions[:, left].sum(axis=1) if self.contributions.size else 0
+        place = {int(old): new for new, old in enumerate(index)}
+        quality = replace(
+            self.quality,
+            dead=tuple(sorted(place[k] for k in self.quality.dead if k in place)),
+            duplicates=tuple(tuple(sorted(place[k] for k in group if k in place)) for group in self.quality.duplicates),
+        )
+        encoder = {name: values[index] if len(values) == self.rank else values for name, values in self.encoder.items()}
+        return replace(
+            self,
+            W=self.W[index],
+            importance=self.importance[index],
+            contribution=None if self.contribution is None else self.contribution[index],
+            importance_error=None if self.importance_error is None else self.importance_error[index],
+            quality=quality,
+            ids=tuple(self.ids[k] for k in index),
+            codes=self.codes[..., index] if self.codes.size else self.codes,
+            contributions=self.contributions[:, index] if self.contributions.size else self.contributions,
+            effects=None if self.effects is None else self.effects[:, index],
+            residuals=(self.residuals + dropped).astype(np.float32),
+            crops=tuple(self.crops[k] for k in index) if self.crops else (),
+            encoder=encoder,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the bank to one file, without the photos themselves.
+
+        Parameters
+        ----------
+        path : path
+            Usually with the ending ``.safetensors``; an existing file is replaced when the new one is whole.
+        """
+        from whatwhere.concepts.saving import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ConceptBank:
+        """Read a bank from a file.
+
+        Parameters
+        ----------
+        path : path
+            A file that `save` has written.
+
+        Returns
+        -------
+        ConceptBank
+            The same bank, but for `source`, which is None.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is of another kind, broken, or from a newer version.
+        """
+        from whatwhere.concepts.saving import load
+
+        return load(path)
+
+    def describe(self) -> str:
+        """Say in a few lines what the bank holds and how it was made.
+
+        Returns
+        -------
+        str
+            For people.
+        """
+        q = self.quality
+        state = "" if self.complete else " (not finished)"
+        found = (
+            f"{self.rank} concepts of {self.provenance.model} for {self.target_name}{state}, from {q.n_images} photos "
+            f"({q.n_rows:,} rows) at {self.layer.name!r}: relative error {q.error:.3f}."
+        )
+        lines = [found, f"Importance: {self.importance_method}."]
+        if q.agreement is not None:
+            kept = "" if q.r2 is None else f"; R² of the logit is {q.r2:.2f}"
+            stay = f"{q.agreement:.0%} of the photos keep their class"
+            lines.append(f"With the concepts in the layer's place {stay}{kept}.")
+        return " ".join([*lines, *self.caveats()])
+
+    def caveats(self) -> list[str]:
+        """Say what a reader has to know before trusting the numbers.
+
+        Returns
+        -------
+        list of str
+            One sentence each; empty if there is nothing.
+        """
+        q, said = self.quality, []
+        if q.n_images < _FEW * self.rank:
+            said.append(f"Only {q.n_images} photos for {self.rank} concepts: another set may give others.")
+        if self.layer.nonnegative is False:
+            said.append(
+                "The layer's features are signed, so directions are signed as well: what a concept shows is less "
+                "certain than at a layer behind a ReLU."
+            )
+        if q.r2 is not None and q.r2 < _POOR and self.residuals.size:
+            said.append(
+                f"Much of what counts is missed: features that no concept explains add {self.residuals.mean():+.1f} to "
+                f"the logit of {self.logits.mean():.1f}, on average."
+            )
+        missed, whole = (float(np.abs(values).mean()) for values in (self.gaps, self.logits - self.bases))
+        if missed > _WIDE_GAP * whole:
+            said.append(
+                f"Contributions miss {missed:.2g} of the {whole:.2g} logits that the features add or take: the way "
+                "from no features is steep, as through a LayerNorm."
+            )
+        if q.dead:
+            said.append(f"{len(q.dead)} of the concepts are not used by any photo.")
+        if q.duplicates:
+            said.append(f"Some concepts point the same way: {', '.join(map(str, q.duplicates))}.")
+        if self.provenance.changed:
+            said.append("The weights changed while it was computed.")
+        return said
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
+        """Return `W`."""
+        del copy
+        return self.W.astype(dtype or np.float32)
+
+    def __repr__(self) -> str:
+        return f"<ConceptBank {self.rank} x {self.W.shape[1]}: {self.describe()}>"
+
+    def picture(self, *, width: int = 720) -> Image.Image:
+        """Draw a card for each concept: its importance, its contribution, and crops that show it.
+
+        Parameters
+        ----------
+        width : int, default 720
+            Width in pixels.
+
+        Returns
+        -------
+        PIL.Image.Image
+            An RGB picture.
+        """
+        from whatwhere.concepts.picture import draw_bank
+
+        return draw_bank(self, width=width)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from whatwhere.drawing import mime_bundle
+
+        del include, exclude
+        return mime_bundle(self.picture(), self.describe())

@@ -1,0 +1,285 @@
+"""CRAFT: concepts of a set of images, extracted from a layer's features by matrix factorisation.
+
+References
+----------
+T. Fel, A. Picard, L. Béthune, T. Boissin, D. Vigouroux, J. Colin, R. Cadène, T. Serre, "CRAFT: Concept Recursive
+Activation FacTorization for Explainability", CVPR 2023, arXiv:2211.10154. T. Fel, V. Boutin, M. Moayeri, R. Cadène,
+L. Béthune, M. Chalvidal, T. Serre, "A Holistic Approach to Unifying Automatic Concept Extraction and Concept Importance
+Estimation", NeurIPS 2023, arXiv:2306.07304.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from whatwhere.jobs import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.extractors import Extractor
+    from whatwhere.jobs import Step
+    from whatwhere.model import VisionModel
+
+FitOn = Literal["crops", "locations", "both"]
+FIT_ON = ("crops", "locations", "both")
+IMPORTANCES = ("auto", "contribution", "sobol")
+_MOST_CONCEPTS = 1024
+_MAX_SEED = 2**63
+
+
+@dataclass(frozen=True, repr=False)
+class Craft:
+    """Concepts of the images that a network predicts as a class, or of a mixed set.
+
+    The features of crops are written as sums of few directions, with weights of at least 0. Each direction is a
+    concept: crops with large weights show what it is, its effect on the logit says what it is worth.
+
+    Parameters
+    ----------
+    n_concepts : int or "auto", default 10
+        How many, or as many as two halves of the images agree upon.
+    layer : str, int or None, default None
+        Where to cut the network. By default the last layer of non-negative maps behind which all is affine; if there is
+        none, the last layer whose cells reach the output.
+    seed : int, default 0
+        Same seed, same concepts.
+    fit_on : {"crops", "locations", "both"}, default "crops"
+        What is factorised: the mean features of crops, which show what they stand for; the features at every location
+        of the whole images, for as many forwards as there are images instead of 16 times as many, but with context
+        leaking in; or both.
+    patch : int or None, default None
+        Side of a crop in pixels of the network's input; two sevenths of it by default, 64 of 224. Crops cover every
+        pixel.
+    extractor : str, Extractor or None, default None
+        How features are factorised: "nmf", "semi_nmf", "convex_nmf", "kmeans", "pca", "topk_sae", or one with options.
+        By default NMF, and semi-NMF where features are signed.
+    importance : {"auto", "contribution", "sobol"}, default "auto"
+        "contribution": the share in the sum of the mean absolute contributions to the logit. "sobol": the total-order
+        Sobol index of the concepts' weights. By default the first where it is exact, and else the second.
+    designs : int, default 64
+        Most rows of the Sobol design; it stops before where the order of the concepts is certain.
+    weigh : int, default 32
+        Photos that a sampled importance looks at, at most.
+
+    Raises
+    ------
+    TypeError
+        If an option is of another type.
+    ValueError
+        If an option is out of range.
+
+    Notes
+    -----
+    Cost in forwards up to the layer: one for each image and, unless fitted on locations, one for each crop, 16 an
+    image by default. Contributions take one gradient a class behind the layer if all there is affine, else 8 passes an
+    image; a Sobol index ``designs * (n_concepts + 1)`` passes behind the layer for each image weighed. Memory: the
+    features of all locations, within ``whatwhere.limits.activation_bytes``, and on disk beyond.
+
+    Examples
+    --------
+    >>> import whatwhere as ww
+    >>> model = ww.load_model("efficientnet_lite0")
+    >>> bank = ww.Craft(n_concepts=3, fit_on="locations").run(model, ww.examples.photos())
+    >>> bank.W.shape, round(float(bank.importance.sum()), 4)
+    ((3, 1280), 1.0)
+    """
+
+    n_concepts: int | Literal["auto"] = 10
+    layer: str | int | None = None
+    seed: int = 0
+    fit_on: FitOn = "crops"
+    patch: int | None = None
+    extractor: str | Extractor | None = None
+    importance: str = "auto"
+    designs: int = 64
+    weigh: int = 32
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        from whatwhere.concepts.extractors import read_extractor
+
+        if self.n_concepts != "auto":
+            object.__setattr__(self, "n_concepts", _integer("n_concepts", self.n_concepts, 1, _MOST_CONCEPTS))
+        if self.layer is not None and (isinstance(self.layer, bool) or not isinstance(self.layer, str | int)):
+            raise TypeError(f"layer: wanted a layer's name or place, got {type(self.layer).__name__} {self.layer!r}.")
+        object.__setattr__(self, "seed", _integer("seed", self.seed, 0, _MAX_SEED - 1))
+        if self.fit_on not in FIT_ON:
+            raise ValueError(f"fit_on: wanted one of {list(FIT_ON)}, got {self.fit_on!r}.")
+        if self.patch is not None:
+            object.__setattr__(self, "patch", _integer("patch", self.patch, 1, 2**16))
+        if self.extractor is not None:
+            object.__setattr__(self, "extractor", read_extractor(self.extractor, signed=False))
+        if self.importance not in IMPORTANCES:
+            raise ValueError(f"importance: wanted one of {list(IMPORTANCES)}, got {self.importance!r}.")
+        object.__setattr__(self, "designs", _integer("designs", self.designs, 2, 2**16))
+        object.__setattr__(self, "weigh", _integer("weigh", self.weigh, 1, 2**31))
+
+    def __repr__(self) -> str:
+        told = {option.name: getattr(self, option.name) for option in fields(self)}
+        kept = [
+            f"{o.name}={told[o.name]!r}" for o in fields(self)[:3] if o.name != "layer" or told["layer"] is not None
+        ]
+        kept += [f"{o.name}={told[o.name]!r}" for o in fields(self)[3:] if told[o.name] != o.default]
+        return f"Craft({', '.join(kept)})"
+
+    def run(
+        self,
+        model: VisionModel,
+        images: Any,
+        *,
+        target: int | str | None = None,
+        like: ConceptBank | None = None,
+        progress: bool | None = None,
+    ) -> ConceptBank:
+        """Extract concepts, to the end.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network.
+        images : dict, sequence, folder, dataset or iterable of images
+            The set; what `whatwhere.pixels.images.iterate_images` takes.
+        target : int or str, optional
+            The class to explain: images that are predicted otherwise are left out. By default the set is explained as
+            it is, each image by its predicted class.
+        like : ConceptBank, optional
+            An earlier bank of the same layer, whose ids are given to the concepts that match its own.
+        progress : bool, optional
+            Whether to draw a progress bar; by default where the error stream is a terminal.
+
+        Returns
+        -------
+        ConceptBank
+            The concepts, the most important first.
+
+        Raises
+        ------
+        TypeError
+            If an image cannot be read.
+        ValueError
+            If too few images are predicted as the class, the features are constant, or the layer cannot be cut or lies
+            on no grid.
+        FloatingPointError
+            If features are NaN or infinite; the message names the image.
+
+        Warns
+        -----
+        UserWarning
+            If the weights changed meanwhile.
+        """
+        import warnings
+
+        from tqdm import tqdm
+
+        bank: ConceptBank | None = None
+        hidden = None if progress is None else not progress
+        with tqdm(desc="CRAFT", unit="forward", disable=hidden) as bar:
+            for step in self.steps(model, images, target=target, like=like, previews=False):
+                bar.total, bank = step.total, step.record
+                bar.set_postfix_str(step.stage, refresh=False)
+                bar.update(step.done - bar.n)
+        assert bank is not None
+        if bank.provenance.changed:
+            warnings.warn("The weights changed while it was computed.", UserWarning, stacklevel=2)
+        return bank
+
+    def stream(
+        self, model: VisionModel, images: Any, *, target: int | str | None = None, like: ConceptBank | None = None
+    ) -> Iterator[ConceptBank]:
+        """Extract concepts, yielding ever better banks.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network.
+        images : dict, sequence, folder, dataset or iterable of images
+            The set.
+        target : int or str, optional
+            The class to explain.
+        like : ConceptBank, optional
+            An earlier bank, whose ids are kept.
+
+        Yields
+        ------
+        ConceptBank
+            While the factorisation converges, then with codes, then with importances; each is valid to stop at. Ids
+            stay. Nothing is held between two of them.
+        """
+        last: ConceptBank | None = None
+        for step in self.steps(model, images, target=target, like=like):
+            if step.record is not None and step.record is not last:
+                last = step.record
+                yield last
+
+    def submit(
+        self, model: VisionModel, images: Any, *, target: int | str | None = None, like: ConceptBank | None = None
+    ) -> Job[ConceptBank]:
+        """Make a job that extracts concepts on the worker thread.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network.
+        images : dict, sequence, folder, dataset or iterable of images
+            The set.
+        target : int or str, optional
+            The class to explain; resolved at once.
+        like : ConceptBank, optional
+            An earlier bank, whose ids are kept.
+
+        Returns
+        -------
+        Job
+            Not started yet: ``start()`` or ``wait()`` does.
+        """
+        if target is not None:
+            target = model.class_names.resolve(target)
+        return Job(lambda: self.steps(model, images, target=target, like=like), device=str(model.device), name="CRAFT")
+
+    def steps(
+        self,
+        model: VisionModel,
+        images: Any,
+        *,
+        target: int | str | None = None,
+        like: ConceptBank | None = None,
+        previews: bool = True,
+    ) -> Iterator[Step[ConceptBank]]:
+        """Extract concepts, yielding after every batch of forwards and every pass over the features.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network.
+        images : dict, sequence, folder, dataset or iterable of images
+            The set.
+        target : int or str, optional
+            The class to explain.
+        like : ConceptBank, optional
+            An earlier bank, whose ids are kept.
+        previews : bool, default True
+            Whether to make banks while the factorisation converges.
+
+        Yields
+        ------
+        Step
+            Forwards done and to do, the stage (``"images"``, ``"crops"``, ``"concepts"``, ``"codes"``,
+            ``"importance"``), and the best bank so far or None.
+        """
+        from whatwhere.concepts._craft_run import CraftRun
+
+        yield from CraftRun(self, model, images, target=target, like=like, previews=previews).steps()
+
+
+def _integer(name: str, value: Any, low: int, high: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: wanted an integer, got {type(value).__name__} {value!r}.") from None
+    if not low <= number <= high or isinstance(value, bool):
+        raise ValueError(f"{name}: wanted an integer from {low} to {high}, got {value!r}.")
+    return number

@@ -1,0 +1,135 @@
+"""What an extraction has seen: photos, the features of their locations and crops, and what the network said."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+import torch
+
+from whatwhere.concepts.photos import PhotoSet
+from whatwhere.engine.blocks import BlockStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from whatwhere.concepts.crops import Box
+    from whatwhere.concepts.photos import Input
+
+_IN_A_BLOCK = 32  # photos whose features lie in one block
+
+
+class Evidence:
+    """Photos and features, gathered photo by photo.
+
+    Parameters
+    ----------
+    windows : list of (top, left, bottom, right)
+        The crops of every photo, in pixels of the network's input.
+    crops : bool
+        Whether the features of crops are gathered as well.
+
+    Attributes
+    ----------
+    photos : PhotoSet
+        The photos that were kept.
+    cells : BlockStore
+        Features of their locations, (photos * h * w, p) a block.
+    pooled : BlockStore
+        Features of their crops, the mean over the locations; (crops, p) a block, one a photo.
+    predictions, logits : list of int, list of Tensor
+        Predicted class of each, and the logits of all classes.
+    n_left_out : int
+        Photos that were not predicted as the class.
+    """
+
+    def __init__(self, windows: list[Box], *, crops: bool) -> None:
+        self.windows, self.crops = windows, crops
+        self.photos = PhotoSet()
+        self.cells, self.pooled = BlockStore(), BlockStore()
+        self.predictions: list[int] = []
+        self.logits: list[Tensor] = []
+        self.n_left_out = 0
+        self._prefix: list[Tensor] = []
+        self._waiting: list[Tensor] = []
+        self.grid = (0, 0)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor) -> None:
+        """Keep a photo.
+
+        Parameters
+        ----------
+        shown : Input
+            The photo as the network is shown it.
+        cells : Tensor of shape (h, w, p)
+            Its features.
+        prefix : Tensor of shape (tokens, p)
+            Its class and register tokens.
+        logits : Tensor of shape (classes,)
+            What the network says.
+        """
+        self.photos.add(shown)
+        self.predictions.append(int(logits.argmax()))
+        self.logits.append(logits.cpu().clone())
+        self._prefix.append(prefix.cpu().clone())
+        self.grid = (cells.shape[0], cells.shape[1])
+        self._waiting.append(cells.flatten(0, 1).clone())
+        if len(self._waiting) == _IN_A_BLOCK:
+            self.settle()
+
+    def settle(self) -> None:
+        """Close the block under way."""
+        if self._waiting:
+            self.cells.append(torch.cat(self._waiting))
+            self._waiting = []
+
+    def batches(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Go through the features of the photos.
+
+        Yields
+        ------
+        place, cells, prefix : slice, Tensor of shape (b, h, w, p), Tensor of shape (b, tokens, p)
+            Which photos, and their features.
+        """
+        start = 0
+        for block in self.cells:
+            cells = block.reshape(-1, *self.grid, block.shape[-1])
+            place = slice(start, start + len(cells))
+            yield place, cells, torch.stack(self._prefix[place])
+            start = place.stop
+
+
+class Chained(Sequence[torch.Tensor]):
+    """Blocks of rows one after the other.
+
+    Parameters
+    ----------
+    *parts : BlockStore
+        What is chained.
+    """
+
+    def __init__(self, *parts: BlockStore) -> None:
+        self._parts = parts
+        self._starts = [0, *itertools.accumulate(len(part) for part in parts)]
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"index: wanted 0 to {len(self) - 1}, got {index}.")
+        which = bisect.bisect_right(self._starts, index) - 1
+        return self._parts[which][index - self._starts[which]]
+
+    def __len__(self) -> int:
+        return self._starts[-1]

@@ -1,0 +1,203 @@
+"""Photos as a network saw them, kept small: what crops are cut from, and concepts are shown with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from whatwhere.engine.blocks import BlockStore
+from whatwhere.pixels.images import iterate_images, read_photo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from whatwhere.model import VisionModel
+    from whatwhere.pixels.geometry import Geometry
+    from whatwhere.pixels.images import Pixels
+
+_SIDE = 96  # pixels of a small picture
+
+
+class Input(NamedTuple):
+    """A photo as a network is shown it.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    geometry : Geometry
+        Where the network's input lies on the photo.
+    pixels : ndarray of shape (h, w, 3), float32
+        The network's input in pixel space.
+    """
+
+    name: str
+    geometry: Geometry
+    pixels: Pixels
+
+
+class PhotoSet:
+    """The network's inputs of a set of photos, in 8 bits, with where they lie on the photos.
+
+    Attributes
+    ----------
+    names : list of str
+        What they are called.
+    geometries : list of Geometry
+        Where each network input lies on its photo.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.geometries: list[Geometry] = []
+        self._pixels = BlockStore()
+
+    @classmethod
+    def read(cls, images: Any, model: VisionModel) -> PhotoSet:
+        """Read photos for a model.
+
+        Parameters
+        ----------
+        images : images
+            What `whatwhere.pixels.images.iterate_images` takes.
+        model : VisionModel
+            The network, for its preprocessing.
+
+        Returns
+        -------
+        PhotoSet
+            All of them, in order.
+        """
+        photos = cls()
+        for shown in iterate_inputs(images, model):
+            photos.add(shown)
+        return photos
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def add(self, shown: Input) -> None:
+        """Keep a photo.
+
+        Parameters
+        ----------
+        shown : Input
+            The photo as the network is shown it.
+        """
+        self.names.append(shown.name)
+        self.geometries.append(shown.geometry)
+        self._pixels.append(torch.from_numpy(np.rint(shown.pixels * 255).astype(np.uint8))[None])
+
+    def take(self, numbers: Sequence[int]) -> PhotoSet:
+        """Return some of the photos.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            Which, in the order wanted.
+
+        Returns
+        -------
+        PhotoSet
+            A set of their own.
+        """
+        taken = PhotoSet()
+        for number in numbers:
+            taken.names.append(self.names[number])
+            taken.geometries.append(self.geometries[number])
+            taken._pixels.append(self._pixels[number])  # it is of this class
+        return taken
+
+    def pixels(self, number: int) -> NDArray[np.uint8]:
+        """Return a network input.
+
+        Parameters
+        ----------
+        number : int
+            Which photo.
+
+        Returns
+        -------
+        ndarray of shape (h, w, 3), uint8
+            RGB.
+        """
+        return self._pixels[number][0].numpy()
+
+    def input_of(self, number: int, model: VisionModel) -> Tensor:
+        """Return a network input, normalised.
+
+        Parameters
+        ----------
+        number : int
+            Which photo.
+        model : VisionModel
+            The network.
+
+        Returns
+        -------
+        Tensor of shape (1, C, h, w)
+            On the model's device; within half a grey level of what was looked at.
+        """
+        pixels: Pixels = (self.pixels(number) / np.float32(255)).astype(np.float32)
+        return model.to_input(pixels)
+
+    def picture(self, number: int, box: tuple[int, int, int, int], *, side: int = _SIDE) -> NDArray[np.uint8]:
+        """Cut a small picture out of a network input.
+
+        Parameters
+        ----------
+        number : int
+            Which photo.
+        box : (int, int, int, int)
+            Top, left, bottom and right edge in pixels of the input.
+        side : int, default 96
+            Longer side of the picture in pixels, at most; it is not enlarged.
+
+        Returns
+        -------
+        ndarray of shape (h, w, 3), uint8
+            RGB.
+        """
+        from PIL import Image
+
+        top, left, bottom, right = box
+        picture = Image.fromarray(np.ascontiguousarray(self.pixels(number)[top:bottom, left:right]))
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return np.asarray(picture)
+
+
+def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:
+    """Read images one after the other, resized and cropped for a network.
+
+    Parameters
+    ----------
+    images : images
+        What `whatwhere.pixels.images.iterate_images` takes.
+    model : VisionModel
+        The network.
+
+    Yields
+    ------
+    Input
+        Each photo as the network is shown it.
+
+    Raises
+    ------
+    ValueError
+        If an input has another size than the model's: features of different grids are not compared.
+    """
+    for name, image in iterate_images(images):
+        photo = read_photo(image, name=name)
+        pixels = model.preprocess.pixels(photo)
+        if pixels.shape[:2] != model.input_size:
+            raise ValueError(
+                f"images: wanted network inputs of {model.input_size[0]} x {model.input_size[1]} pixels, got "
+                f"{pixels.shape[0]} x {pixels.shape[1]} for {name!r}; give the model a preprocessing with input_size=, "
+                "so that all features lie on one grid."
+            )
+        yield Input(name, model.preprocess.geometry(photo), pixels)

@@ -1,0 +1,162 @@
+"""Banks in files: one safetensors file, whose arrays are the bank's and whose header says the rest as JSON.
+
+The format is open: any reader of safetensors sees the arrays by name. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from whatwhere.classes import ClassNames
+from whatwhere.concepts import extractors
+from whatwhere.concepts.bank import ConceptBank, ConceptCrop, Quality
+from whatwhere.concepts.craft import Craft
+from whatwhere.nets.layers import LayerInfo
+from whatwhere.provenance import Provenance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FORMAT, _VERSION = "whatwhere.ConceptBank", 1
+_ARRAYS = ("W", "importance", "predictions", "codes", "logits", "contributions", "residuals", "bases", "gaps")
+_OPTIONAL = ("contribution", "importance_error", "offset", "effects")
+_ENCODER = "encoder."
+_PLAIN = ("importance_method", "ids", "target", "affine", "images", "parent", "complete")
+
+
+def save(bank: ConceptBank, path: str | Path) -> None:
+    """Write a bank to a file, all or nothing.
+
+    Parameters
+    ----------
+    bank : ConceptBank
+        The bank.
+    path : path
+        Where to.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    arrays = {name: getattr(bank, name) for name in (*_ARRAYS, *_OPTIONAL) if getattr(bank, name) is not None}
+    arrays |= {f"{_ENCODER}{name}": values for name, values in bank.encoder.items()}
+    told: dict[str, Any] = {name: getattr(bank, name) for name in _PLAIN}
+    told |= {"layer": asdict(bank.layer), "quality": asdict(bank.quality), "provenance": asdict(bank.provenance)}
+    told |= {"class_names": list(bank.class_names), "method": _method_as_json(bank.method)}
+    told["crops"], pictures = _crops_as_json(bank)
+    arrays |= pictures
+    header = {"format": _FORMAT, "version": str(_VERSION), "bank": json.dumps(told)}
+    contents = to_bytes({name: np.ascontiguousarray(values) for name, values in arrays.items()}, metadata=header)
+    place = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(contents)
+        Path(temporary).replace(place)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | Path) -> ConceptBank:
+    """Read a bank from a file.
+
+    Parameters
+    ----------
+    path : path
+        A file that `save` has written.
+
+    Returns
+    -------
+    ConceptBank
+        The same bank, but for its photos.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is of another kind, broken, or from a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"path: there is no file {str(path)!r}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            _check_kind(header, path)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+    except SafetensorError as error:
+        raise ValueError(f"path: {str(path)!r} is broken or no safetensors file: {error}.") from error
+    try:
+        return _read(json.loads(header["bank"]), arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"path: {str(path)!r} is broken, what it says of the bank cannot be read: {type(error).__name__} {error}."
+        ) from error
+
+
+def _check_kind(header: dict[str, str], path: str | Path) -> None:
+    """Refuse files of another kind, and those of a later format."""
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"path: wanted a file that ConceptBank.save has written, got {str(path)!r}.")
+    version = header.get("version", "")
+    if not version.isdecimal():
+        raise ValueError(f"path: {str(path)!r} is broken, it does not say its format by a number but {version!r}.")
+    if int(version) > _VERSION:
+        raise ValueError(
+            f"path: {str(path)!r} has format {version}, this version of whatwhere reads {_VERSION}; update whatwhere."
+        )
+
+
+def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
+    options = told["method"]
+    if isinstance(options["extractor"], dict):
+        kind = extractors.EXTRACTORS[options["extractor"]["kind"]]
+        options["extractor"] = kind(**options["extractor"]["options"])
+    plain: dict[str, Any] = {name: told[name] for name in _PLAIN}
+    plain |= {name: arrays[name] for name in _ARRAYS} | {name: arrays.get(name) for name in _OPTIONAL}
+    plain |= {name: tuple(told[name]) for name in ("ids", "images")}
+    plain["parent"] = None if told["parent"] is None else tuple(told["parent"])
+    quality = told["quality"] | {"dead": tuple(told["quality"]["dead"])}
+    quality["duplicates"] = tuple(tuple(group) for group in quality["duplicates"])
+    layer = told["layer"] | {"shape": tuple(told["layer"]["shape"])}
+    layer["grid"] = None if layer["grid"] is None else tuple(layer["grid"])
+    return ConceptBank(
+        **plain,
+        encoder={n.removeprefix(_ENCODER): values for n, values in arrays.items() if n.startswith(_ENCODER)},
+        quality=Quality(**quality),
+        method=Craft(**options),
+        provenance=Provenance(**told["provenance"]),
+        layer=LayerInfo(**layer),
+        class_names=ClassNames(told["class_names"]),
+        crops=tuple(
+            tuple(
+                ConceptCrop(crop["image"], tuple(crop["box"]), crop["activation"], arrays[f"crop.{k}.{j}"])
+                for j, crop in enumerate(crops)
+            )
+            for k, crops in enumerate(told["crops"])
+        ),
+    )
+
+
+def _method_as_json(method: Craft) -> dict[str, Any]:
+    told = {option.name: getattr(method, option.name) for option in fields(method)}
+    if told["extractor"] is not None:
+        told["extractor"] = {"kind": told["extractor"].name, "options": asdict(told["extractor"])}
+    return told
+
+
+def _crops_as_json(bank: ConceptBank) -> tuple[list[list[dict[str, Any]]], dict[str, NDArray[np.uint8]]]:
+    told: list[list[dict[str, Any]]] = []
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    for k, crops in enumerate(bank.crops):
+        told.append([{"image": c.image, "box": c.box, "activation": c.activation} for c in crops])
+        pictures |= {f"crop.{k}.{j}": crop.picture for j, crop in enumerate(crops)}
+    return told, pictures

@@ -1,0 +1,220 @@
+"""The two halves of a network around a layer, run batch by batch: features of images, logits of features."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import torch
+
+from whatwhere.engine.forward import is_out_of_memory
+from whatwhere.nets.dataflow import tensors_in
+from whatwhere.nets.outputs import read_output
+from whatwhere.nets.probe import output_beside, output_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from whatwhere.model import VisionModel
+
+_SAME = 1e-4  # of the largest feature: another order of the same sums, through all layers
+
+
+ResultT = TypeVar("ResultT", "Tensor", "Look")
+
+
+class Look(NamedTuple):
+    """What a network made of images.
+
+    Attributes
+    ----------
+    cells : Tensor of shape (N, h, w, p), float32
+        Features, one vector a cell.
+    prefix : Tensor of shape (N, tokens, p), float32
+        Class and register tokens, which lie on no cell; of networks without tokens there are 0.
+    logits : Tensor of shape (N, classes), float32
+        The network's own output.
+    """
+
+    cells: Tensor
+    prefix: Tensor
+    logits: Tensor
+
+
+class Encoder:
+    """A network at a layer: what the layer sees in images, and what the rest makes of features.
+
+    Images are run as the model's plan says, with BatchNorm folded where that leaves the layer's output as it is.
+    A batch that does not fit into memory is halved, and the model's batch size with it.
+
+    Parameters
+    ----------
+    model : VisionModel
+        The network.
+    layer : str, int or torch.nn.Module
+        As for `whatwhere.model.VisionModel.cut`.
+
+    Attributes
+    ----------
+    model : VisionModel
+        The network.
+    cut : Cut
+        The network cut at the layer.
+    net_seconds : float
+        Seconds inside the network so far.
+    n_forwards : int
+        Images that went through the layer so far.
+
+    Raises
+    ------
+    ValueError
+        If the layer cannot be cut, or its output lies on no grid.
+    """
+
+    def __init__(self, model: VisionModel, layer: str | int | nn.Module) -> None:
+        self.model, self.cut = model, model.cut(layer)
+        self.net_seconds, self.n_forwards = 0.0, 0
+        with model.computing():
+            example = model.example()
+            cells = self.cut.to_grid(self.cut.encode(example))
+            self.grid: tuple[int, int] = (cells.shape[1], cells.shape[2])
+            self.channels: int = cells.shape[3]
+            self._runner = runner = model.runner()
+            self._net, self._module = runner.net, runner.net.get_submodule(self.cut.layer)
+            with runner.casting():
+                fast = self.cut.to_grid(next(tensors_in(output_until(self._net, self._module, example)))).float()
+            self.exact = bool((fast - cells).abs().max() <= _SAME * cells.abs().max())
+            if not self.exact and runner.plan.precision == "float32":  # the layer's own BatchNorm was folded into it
+                self._net, self._module = model.net, model.net.get_submodule(self.cut.layer)
+                self.exact = True
+
+    def cells(self, images: Tensor) -> Tensor:
+        """Compute the features of images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (N, C, H, W)
+            Normalised images on the model's device.
+
+        Returns
+        -------
+        Tensor of shape (N, h, w, p), float32
+            One vector a cell.
+
+        Raises
+        ------
+        MemoryError
+            If not even one image fits.
+        """
+        return self._fitting(self._cells, images)
+
+    def look(self, images: Tensor) -> Look:
+        """Compute the features of images, and the network's own output beside them.
+
+        Parameters
+        ----------
+        images : Tensor of shape (N, C, H, W)
+            Normalised images on the model's device.
+
+        Returns
+        -------
+        Look
+            Features and logits.
+
+        Raises
+        ------
+        MemoryError
+            If not even one image fits.
+        """
+        return self._fitting(self._look, images)
+
+    def decode(self, cells: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """Compute the network's output from features; gradients pass where they are asked for.
+
+        Parameters
+        ----------
+        cells : Tensor of shape (N, h, w, p)
+            One vector a cell, on the model's device.
+        prefix : Tensor of shape (N or 1, tokens, p), optional
+            Class and register tokens that go before the cells; needed where the layer has any.
+
+        Returns
+        -------
+        Tensor of shape (N, classes), float32
+            Logits.
+        """
+        begin = time.perf_counter()
+        features = self.features(cells, prefix)
+        out = read_output(self.cut.decode(features), self.model.output, len(cells)).float()
+        self.net_seconds += time.perf_counter() - begin
+        return out
+
+    def features(self, cells: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """Turn vectors, one a cell, back into what the layer puts out; gradients pass.
+
+        Parameters
+        ----------
+        cells : Tensor of shape (N, h, w, p)
+            One vector a cell, on the model's device.
+        prefix : Tensor of shape (N or 1, tokens, p), optional
+            Class and register tokens that go before the cells; needed where the layer has any.
+
+        Returns
+        -------
+        Tensor of shape (N, *shape)
+            Features for `Cut.decode`, in the network's own precision.
+        """
+        cut, like = self.cut, None
+        if cut.prefix_tokens and prefix is not None:
+            rest = cells.new_zeros((len(prefix), cut.shape[0] - cut.prefix_tokens, cut.shape[1]))
+            like = torch.cat([prefix.to(cells), rest], dim=1)
+        return cut.from_grid(cells, like=like).to(cut.dtype)
+
+    def _cells(self, images: Tensor) -> Tensor:
+        with self._runner.casting():
+            out = output_until(self._net, self._module, images, name=self.cut.layer)
+        return self.cut.to_grid(next(tensors_in(out))).float()
+
+    def _look(self, images: Tensor) -> Look:
+        with self._runner.casting():
+            features, out = output_beside(self._net, self._module, images, copy=self.cut.written_to)
+        prefix = features[:, : self.cut.prefix_tokens].float() if self.cut.prefix_tokens else _none(features)
+        logits = read_output(out, self.model.output, len(images)).float()
+        return Look(self.cut.to_grid(features).float(), prefix, logits)
+
+    def _fitting(self, run: Callable[[Tensor], ResultT], images: Tensor) -> ResultT:
+        """Run images in as few batches as fit."""
+        begin = time.perf_counter()
+        try:
+            with self.model.computing(refresh=False):
+                out = run(images)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            cause = error
+        else:
+            self.net_seconds += time.perf_counter() - begin
+            self.n_forwards += len(images)
+            return out
+        half = len(images) // 2
+        if not half:
+            raise MemoryError(
+                f"{self.model.name}: out of memory on {self.model.device} with one image at a time. Free memory "
+                "there, use a smaller network or input, or device='cpu'."
+            ) from cause
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.model.shrink_batch(half)
+        return _joined(self._fitting(run, images[:half]), self._fitting(run, images[half:]))
+
+
+def _none(features: Tensor) -> Tensor:
+    return features.new_zeros((len(features), 0, features.shape[-1]), dtype=torch.float32)
+
+
+def _joined(first: ResultT, second: ResultT) -> ResultT:
+    if isinstance(first, torch.Tensor):
+        return torch.cat([first, second])
+    return Look(*(torch.cat(pair) for pair in zip(first, second, strict=True)))

@@ -41,13 +41,13 @@ def memory(options: Options, who: str, batch: int) -> dict[str, Any]:
         import whatwhere as ww
 
         method = ww.Sobol(grid=options.grid, rows=options.speed_rows)
-        peak = _peak(options, lambda: method.run(model, photo, progress=False))
+        peak = peak_of(options.device, lambda: method.run(model, photo, progress=False))
     elif who == "bare":
-        peak = _peak(options, lambda: _bare(model, pixels, count, options))
+        peak = peak_of(options.device, lambda: _bare(model, pixels, count, options))
     else:
         net, image = _peers.plain_network(model), model.to_input(pixels).contiguous()
         masks = _peers.published_masks(options.speed_rows, options.grid)[: _TIMES * count]
-        peak = _peak(options, lambda: _peers.published_way(net, image, masks, 0, count))
+        peak = peak_of(options.device, lambda: _peers.published_way(net, image, masks, 0, count))
     stored = 4 * options.speed_rows * columns * len(model.class_names) / 2**20
     return {"who": who, "batch": batch, "ran_at": count, "mib": peak, "logits_mib": stored}
 
@@ -59,9 +59,10 @@ def _bare(model: Any, pixels: Any, count: int, options: Options) -> None:
             model.runner()(batch)
 
 
-def _peak(options: Options, run: Any) -> float:
+def peak_of(device: str, run: Any) -> float:
+    """Return the peak of memory while something runs over what was there before, in MiB."""
     gc.collect()
-    if options.device != "cpu":
+    if device != "cpu":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()

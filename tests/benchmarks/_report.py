@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from _bench import measure_of, table
+from _processes import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from _bench import Options
 
 _COSTS = ["cpu_ms", "user_ms", "system_ms", "faults", "wall_ms"]
-_STATES = {"default": "malloc as it comes", "raised": "malloc with its thresholds raised"}
 _WHO = {"bare": "bare forwards", "ours": "our map", "published": "published code's way"}
 _WHOLE = (
     "The whole call, which also resizes the photo and hashes the weights before its clock starts, and what its time "
@@ -56,7 +56,7 @@ def speed(result: dict[str, Any], options: Options) -> str:
     )
     parts = ["### Speed", text]
     for state, found in result.items():
-        told = _STATES[state]
+        told = STATES[state]
         columns = ["batch", "ran_at", "self_time", "rho_cpu", "rho_wall", "bare_apart", *_COSTS]
         parts += [f"**{told}**; tuning picked: {found['tuned_plan']}.", table(columns, found["ours"], _NAMES)]
         parts += [_WHOLE, table(["batch", "whole_call", *_SHARES], found["ours"], _SHARES)]
@@ -76,7 +76,7 @@ def settings(result: dict[str, Any], options: Options) -> str:
     columns = ["batch", "setting", "of_plain", "cpu_ms", "user_ms", "system_ms", "faults", "wall_ms", "noise"]
     names = _NAMES | {"cpu_ms": "CPU ms an image"}
     for state, found in result.items():
-        parts += [f"**{_STATES[state]}**", table(columns, found["table"], names)]
+        parts += [f"**{STATES[state]}**", table(columns, found["table"], names)]
     return "\n\n".join(parts)
 
 
@@ -148,11 +148,11 @@ def targets(results: dict[str, Any], options: Options) -> str:
     for state, found in results.get("speed", {}).items():
         for row in found["ours"]:
             value = row["self_time"]["median"]
-            what = f"self time, batch {row['batch']}, {_STATES[state]}"
+            what = f"self time, batch {row['batch']}, {STATES[state]}"
             lines.append(_goal(what, f"<= {goal}", value, met=value <= goal) | {"mostly": _mostly(row)})
         row = found["others"][0]
         value = row["times_ours"]["median"]
-        lines.append(_goal(f"{row['method']}, over ours at 32, {_STATES[state]}", ">= 2", value, met=value >= 2))
+        lines.append(_goal(f"{row['method']}, over ours at 32, {STATES[state]}", ">= 2", value, met=value >= 2))
     for row in results.get("memory", {}).get("table", ()):
         if row["who"] == "ours":
             what = f"peak memory over that of bare forwards, batch {row['batch']}"

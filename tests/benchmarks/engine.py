@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import _report
 from _bench import Options, machine, say
+from _processes import in_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +26,6 @@ PARTS = ("speed", "memory", "settings", "rows", "first")
 _MEMORY_BATCHES = (32, 128)
 _MEMORY_WHO = ("bare", "ours", "published")
 _PUBLISHED_AT = 32  # beyond it takes many gigabytes
-_RAISED = {  # malloc then keeps what is freed, and asks the system for memory once
-    "MALLOC_MMAP_THRESHOLD_": str(2**32),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-    "MALLOC_TOP_PAD_": str(2**26),
-}
 _GPU = {"speed_rows": 64, "bare_images": 2048, "settings_images": 1024, "photos": 50}
 _QUICK = {
     "speed_rows": 2,
@@ -113,14 +106,7 @@ def _inner(part: str, options: dict[str, Any], extra: dict[str, Any]) -> dict[st
 
 def _measure(part: str, options: Options, *, raised: bool = False, **extra: Any) -> dict[str, Any]:
     """Measure in a fresh process, which knows no plans and has malloc's settings at their defaults, or raised."""
-    task = json.dumps({"part": part, "options": asdict(options), "extra": extra})
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    with tempfile.TemporaryDirectory() as cache:
-        environment = kept | {"WHATWHERE_CACHE": cache} | (_RAISED if raised else {})
-        done = subprocess.run(
-            [sys.executable, __file__, "--inner", task], env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+    return in_process(__file__, {"part": part, "options": asdict(options), "extra": extra}, raised=raised)
 
 
 def _both(part: str, options: Options) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import nbformat
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,8 @@ EXECUTE = """async (code) => {
   await future.done;
   return out;
 }"""
+
+_ROOTS = """[...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww")).filter(Boolean)"""
 
 
 @dataclass
@@ -182,14 +185,18 @@ class Lab:
 
     def until(self, expression: str) -> None:
         """Wait until an expression of the view's root element, ``ww``, is true in the browser."""
-        self.page.wait_for_function(
-            """(expression) => {
-              const views = [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww"));
-              const holds = new Function("ww", `return ${expression}`);
-              return views.some((ww) => ww && holds(ww));
-            }""",
-            arg=expression,
-        )
+        try:
+            self.page.wait_for_function(
+                f"""(expression) => {{
+                  const holds = new Function("ww", `return ${{expression}}`);
+                  return {_ROOTS}.some((ww) => holds(ww));
+                }}""",
+                arg=expression,
+                polling=100,
+            )
+        except PlaywrightTimeout as error:
+            found = self.page.evaluate(f"() => {_ROOTS}.map((ww) => ({{ ...ww.dataset }}))")
+            raise AssertionError(f"waited in vain for {expression}; the views have {found}") from error
 
     def shut_down(self) -> None:
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget?.sessionContext?.shutdown()")

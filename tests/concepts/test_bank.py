@@ -133,7 +133,7 @@ def test_planted_concepts_come_back(small):
     colour_of = (bank.W @ wanted.T).argmax(axis=1)
     assert sorted(colour_of) == [0, 1, 2]
     units = (wanted / norms[:, None])[colour_of]
-    assert pytest.approx(units, abs=2e-3) == bank.W
+    np.testing.assert_allclose(bank.W, units, atol=2e-3)
     assert bank.codes == pytest.approx((light * norms)[..., colour_of], abs=1e-2)
     assert bank.quality.error < 5e-3
 

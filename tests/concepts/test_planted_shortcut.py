@@ -84,7 +84,7 @@ def threes(digits):
 
 @pytest.fixture(scope="module")
 def banks(networks, threes):
-    method = Craft(n_concepts=5, fit_on="locations")
+    method = Craft(n_concepts=4, fit_on="locations")
     images = dict(enumerate(threes[1].images))
     return {kind: method.run(model, images, target=MARKED_CLASS, progress=False) for kind, model in networks.items()}
 
@@ -139,7 +139,11 @@ def passed(model, bank, scenes, pixels):
         concepts.encode(list(draw(pixels, np.full(len(pixels), flag), seed=2).images))[..., first].max(axis=(1, 2))
         for flag in (True, False)
     )
+    with torch.no_grad():
+        alone = torch.cat([model.to_input(image) for image in draw(np.zeros((20, 8, 8)), np.ones(20), seed=4).images])
+        of_mark = model.net[0](alone).sum(dim=(0, 2, 3)).numpy()  # features of marks and nothing else
     return {
+        "it points to what marks alone give": bank.W[first] @ of_mark > 0.9 * np.linalg.norm(of_mark),
         "most of its code lies at the mark": share_at_mark(codes, scenes.places)[first] > 0.85,
         "in every image its peak does": sees_mark(scenes.places, codes.shape[1])
         .reshape(len(codes), -1)[np.arange(len(codes)), peaks]
@@ -173,6 +177,18 @@ def test_shuffled_places_are_not_localised(banks, threes):
     codes = banks["biased"].codes
     mixed = np.random.default_rng(0).permuted(codes.reshape(len(codes), -1, codes.shape[-1]), axis=1)
     assert share_at_mark(mixed.reshape(codes.shape), explained_places(banks["biased"], threes[1])).max() < 0.3
+
+
+@pytest.mark.parametrize("count", [3, 6, 8])
+def test_however_many_concepts_there_are(networks, banks, threes, count):
+    """With more of them the mark is shared among a few: these lie at the mark, come first, and weigh the most."""
+    method, images = Craft(n_concepts=count, fit_on="locations"), dict(enumerate(threes[1].images))
+    bank, blind = (method.run(networks[kind], images, target=MARKED_CLASS, progress=False) for kind in banks)
+    of_mark = share_at_mark(bank.codes, explained_places(bank, threes[1])) > 0.75
+    assert of_mark[0]
+    assert bank.importance[of_mark].sum() > 0.5
+    assert bank.contribution[of_mark].min() > bank.contribution[~of_mark].max()
+    assert share_at_mark(blind.codes, explained_places(blind, threes[1])).max() < 0.6
 
 
 def test_images_without_the_mark_lack_the_concept(networks, banks, digits):
@@ -214,7 +230,7 @@ def test_a_network_that_never_saw_the_mark_has_no_concept_of_it(networks, banks,
 def test_crops_find_the_mark_too(networks, threes):
     """Fitted on crops of half the image, whose features are other sizes of the same things."""
     images = dict(enumerate(threes[1].images))
-    bank = Craft(n_concepts=5, fit_on="crops", patch=24).run(
+    bank = Craft(n_concepts=4, fit_on="crops", patch=24).run(
         networks["biased"], images, target=MARKED_CLASS, progress=False
     )
     share = share_at_mark(bank.codes, explained_places(bank, threes[1]))

@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def given(small, pictures):
-    return small(), pictures(40)
+    return small(batch_size=16), pictures(40)
 
 
 def files_in(folder):

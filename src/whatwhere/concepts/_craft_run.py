@@ -107,12 +107,24 @@ class CraftRun:
                 f"fit_on: {self.encoder.cut.layer!r} puts out one vector for the whole image, so there are no "
                 "locations; use fit_on='crops'."
             )
+        self._check_like()
         self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
         yield from self._look()
         self._check_photos()
         yield from self._factorise()
         yield from self._encode()
         yield from self._weigh()
+
+    def _check_like(self) -> None:
+        """Refuse an earlier bank of another layer: cosines between layers mean nothing."""
+        like, cut = self._like, self.encoder.cut
+        if like is None:
+            return
+        wanted, got = (cut.layer, self.encoder.channels), (like.layer.name, like.W.shape[1])
+        if wanted != got:
+            raise ValueError(
+                f"like: wanted a bank of {wanted[0]!r} with {wanted[1]} channels, got one of {got[0]!r} with {got[1]}."
+            )
 
     # -- features ---------------------------------------------------------------------------------------------------
 
@@ -161,7 +173,7 @@ class CraftRun:
             name = names[int((~finite).nonzero()[0])]
             raise FloatingPointError(f"images: crops of {name!r} give features that are NaN or infinite.")
         for of_photo in rows:
-            self.evidence.pooled.append(of_photo)
+            self.evidence.add_crops(of_photo)
 
     def _tune(self) -> Iterator[str]:
         """Before a long run, measure how this network runs fastest here."""
@@ -179,11 +191,14 @@ class CraftRun:
         count, least = len(evidence), 2 if wanted == "auto" else int(wanted)
         if count < least:
             of = f" of {count + evidence.n_left_out}" if evidence.n_left_out else ""
-            among = "" if self.target is None else f" predicted as {self.model.class_names.label(self.target)!r}"
-            raise ValueError(
-                f"images: wanted at least {least}{among}, one a concept, got {count}{of}. Give more images of what the "
-                "network predicts as this class, ask for fewer concepts, or leave target out to explain a mixed set."
-            )
+            among, more = "", "Give more images, or ask for fewer concepts."
+            if self.target is not None:
+                among = f" predicted as {self.model.class_names.label(self.target)!r}"
+                more = (
+                    "Give more images of what the network predicts as this class, ask for fewer concepts, or leave "
+                    "target out to explain a mixed set."
+                )
+            raise ValueError(f"images: wanted at least {least}{among}, one a concept, got {count}{of}. {more}")
         rows = self._rows()
         first = rows[0][:1]
         if not any(bool((block != first).any()) for block in rows):
@@ -247,11 +262,6 @@ class CraftRun:
         if self._like is None:
             return tuple(range(len(factors.bank)))
         old = torch.from_numpy(self._like.W.copy())
-        if old.shape[1] != factors.bank.shape[1]:
-            raise ValueError(
-                f"like: wanted a bank of {self.encoder.cut.layer!r} with {factors.bank.shape[1]} channels, got one of "
-                f"{self._like.layer.name!r} with {old.shape[1]}."
-            )
         places, cosines = match(factors.bank.cpu(), old)
         fresh = itertools.count(max(self._like.ids) + 1)
         pairs = zip(places.tolist(), cosines.tolist(), strict=True)
@@ -269,8 +279,8 @@ class CraftRun:
             self.codes[place] = codes.reshape(-1, *evidence.grid, rank).cpu().numpy()
             rebuilt = rebuilt.reshape(cells.shape)
             for part in self._parts(len(cells)):
-                with self.model.computing(refresh=False):
-                    decoded.append(self.encoder.decode(rebuilt[part].to(self.model.device), prefix[part]).cpu())
+                batch = rebuilt[part].to(self.model.device), prefix[part]
+                decoded.append(self.encoder.fitting(self._decode, *batch).cpu())
                 yield "codes"
         self.errors["locations"] = error.relative
         of_crops = None
@@ -279,9 +289,14 @@ class CraftRun:
             for rows in evidence.pooled:
                 parts.append(self._code(rows, error)[0].cpu().numpy())
                 yield "codes"
-            self.errors["crops"], of_crops = error.relative, np.stack(parts)
+            self.errors["crops"] = error.relative
+            of_crops = np.concatenate(parts).reshape(len(evidence), len(evidence.windows), rank)
         self.fidelity = self._compare(torch.cat(decoded))
         self.shown = _record.strongest_crops(evidence, self.codes, of_crops)
+
+    def _decode(self, cells: Tensor, prefix: Tensor) -> Tensor:
+        with self.model.computing(refresh=False):
+            return self.encoder.decode(cells, prefix)
 
     def _parts(self, count: int) -> list[slice]:
         """Divide images into batches."""

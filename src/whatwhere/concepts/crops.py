@@ -99,5 +99,5 @@ def cut_out(images: Tensor, boxes: list[Box]) -> Tensor:
 def _starts(whole: int, part: int) -> list[int]:
     if part == whole:
         return [0]
-    count = max(math.ceil(whole / part), round((whole - part) / (_STRIDE * part)) + 1)
+    count = min(whole - part + 1, max(math.ceil(whole / part), round((whole - part) / (_STRIDE * part)) + 1))
     return [round(k * (whole - part) / (count - 1)) for k in range(count)]

@@ -40,7 +40,7 @@ class Evidence:
     cells : BlockStore
         Features of their locations, (photos * h * w, p) a block.
     pooled : BlockStore
-        Features of their crops, the mean over the locations; (crops, p) a block, one a photo.
+        Features of their crops, the mean over the locations; (photos * crops, p) a block.
     predictions, logits : list of int, list of Tensor
         Predicted class of each, and the logits of all classes.
     n_left_out : int
@@ -56,6 +56,7 @@ class Evidence:
         self.n_left_out = 0
         self._prefix: list[Tensor] = []
         self._waiting: list[Tensor] = []
+        self._crops_waiting: list[Tensor] = []
         self.grid = (0, 0)
 
     def __len__(self) -> int:
@@ -84,11 +85,26 @@ class Evidence:
         if len(self._waiting) == _IN_A_BLOCK:
             self.settle()
 
+    def add_crops(self, rows: Tensor) -> None:
+        """Keep the features of a photo's crops.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (crops, p)
+            The mean over the locations of each.
+        """
+        self._crops_waiting.append(rows.clone())
+        if len(self._crops_waiting) == _IN_A_BLOCK:
+            self.settle()
+
     def settle(self) -> None:
-        """Close the block under way."""
+        """Close the blocks under way."""
         if self._waiting:
             self.cells.append(torch.cat(self._waiting))
             self._waiting = []
+        if self._crops_waiting:
+            self.pooled.append(torch.cat(self._crops_waiting))
+            self._crops_waiting = []
 
     def batches(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Go through the features of the photos.

@@ -72,6 +72,11 @@ def contributions(
     Contributions
         On the model's device.
 
+    Raises
+    ------
+    MemoryError
+        If not even one image fits.
+
     Notes
     -----
     With D the features and offset o of the dictionary, concept k adds ``sum over cells of u_k <w_k, g>``, with g the
@@ -83,7 +88,14 @@ def contributions(
     M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017, arXiv:1703.01365.
     """
     count = nodes or (1 if encoder.cut.affine else NODES)
-    places, weights = np.polynomial.legendre.leggauss(count)
+    columns = (cells, codes, classes) if prefix is None else (cells, codes, classes, prefix)
+    return encoder.fitting(lambda *batch: _share_out(encoder, dictionary, count, batch), *columns)
+
+
+def _share_out(encoder: Encoder, dictionary: Dictionary, nodes: int, batch: tuple[Tensor, ...]) -> Contributions:
+    cells, codes, classes, *rest = batch
+    prefix = rest[0] if rest else None
+    places, weights = np.polynomial.legendre.leggauss(nodes)
     with encoder.model.computing(gradients=True, refresh=False):
         cells, codes = cells.detach().clone(), codes.detach().clone()
         offset = cells.new_zeros(cells.shape[-1]) if dictionary.offset is None else dictionary.offset.to(cells)

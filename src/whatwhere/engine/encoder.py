@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import torch
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SAME = 1e-4  # of the largest feature: another order of the same sums, through all layers
 
 
-ResultT = TypeVar("ResultT", "Tensor", "Look")
+ResultT = TypeVar("ResultT", bound="Tensor | tuple[Tensor, ...]")
 
 
 class Look(NamedTuple):
@@ -108,7 +108,7 @@ class Encoder:
         MemoryError
             If not even one image fits.
         """
-        return self._fitting(self._cells, images)
+        return self.fitting(lambda batch: self._timed(self._cells, batch), images)
 
     def look(self, images: Tensor) -> Look:
         """Compute the features of images, and the network's own output beside them.
@@ -128,7 +128,7 @@ class Encoder:
         MemoryError
             If not even one image fits.
         """
-        return self._fitting(self._look, images)
+        return self.fitting(lambda batch: self._timed(self._look, batch), images)
 
     def decode(self, cells: Tensor, prefix: Tensor | None = None) -> Tensor:
         """Compute the network's output from features; gradients pass where they are asked for.
@@ -172,6 +172,45 @@ class Encoder:
             like = torch.cat([prefix.to(cells), rest], dim=1)
         return cut.from_grid(cells, like=like).to(cut.dtype)
 
+    def fitting(self, run: Callable[..., ResultT], *columns: Tensor) -> ResultT:
+        """Run a function of a batch in as few parts as fit into memory; the model's batch size shrinks with them.
+
+        Parameters
+        ----------
+        run : callable
+            Takes what is given of the columns, and returns a tensor, or a named tuple of tensors, whose first axis is
+            that of the batch, each entry for itself.
+        *columns : Tensor of shape (N, ...)
+            What there is of the batch.
+
+        Returns
+        -------
+        Tensor or named tuple of Tensor
+            As from the whole batch.
+
+        Raises
+        ------
+        MemoryError
+            If not even one entry fits.
+        """
+        try:
+            return run(*columns)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            cause = error
+        half = len(columns[0]) // 2
+        if not half:
+            raise MemoryError(
+                f"{self.model.name}: out of memory on {self.model.device} with one image at a time. Free memory "
+                "there, use a smaller network or input, or device='cpu'."
+            ) from cause
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.model.shrink_batch(len(columns[0]) - half)
+        first = self.fitting(run, *(column[:half] for column in columns))
+        return _joined(first, self.fitting(run, *(column[half:] for column in columns)))
+
     def _cells(self, images: Tensor) -> Tensor:
         with self._runner.casting():
             out = output_until(self._net, self._module, images, name=self.cut.layer)
@@ -184,30 +223,13 @@ class Encoder:
         logits = read_output(out, self.model.output, len(images)).float()
         return Look(self.cut.to_grid(features).float(), prefix, logits)
 
-    def _fitting(self, run: Callable[[Tensor], ResultT], images: Tensor) -> ResultT:
-        """Run images in as few batches as fit."""
+    def _timed(self, run: Callable[[Tensor], ResultT], images: Tensor) -> ResultT:
         begin = time.perf_counter()
-        try:
-            with self.model.computing(refresh=False):
-                out = run(images)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            cause = error
-        else:
-            self.net_seconds += time.perf_counter() - begin
-            self.n_forwards += len(images)
-            return out
-        half = len(images) // 2
-        if not half:
-            raise MemoryError(
-                f"{self.model.name}: out of memory on {self.model.device} with one image at a time. Free memory "
-                "there, use a smaller network or input, or device='cpu'."
-            ) from cause
-        if self.model.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self.model.shrink_batch(half)
-        return _joined(self._fitting(run, images[:half]), self._fitting(run, images[half:]))
+        with self.model.computing(refresh=False):
+            out = run(images)
+        self.net_seconds += time.perf_counter() - begin
+        self.n_forwards += len(images)
+        return out
 
 
 def _none(features: Tensor) -> Tensor:
@@ -216,5 +238,5 @@ def _none(features: Tensor) -> Tensor:
 
 def _joined(first: ResultT, second: ResultT) -> ResultT:
     if isinstance(first, torch.Tensor):
-        return torch.cat([first, second])
-    return Look(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
+        return cast("ResultT", torch.cat([first, cast("Tensor", second)]))
+    return type(first)(*(torch.cat(pair) for pair in zip(first, second, strict=True)))

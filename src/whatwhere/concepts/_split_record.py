@@ -165,7 +165,7 @@ def _bank(
         provenance=_provenance(run, complete=shared is not None),
         target=parent.target,
         layer=run.encoder.cut.info,
-        affine=run.encoder.cut.affine,
+        affine=run.encoder.affine,
         class_names=parent.class_names,
         images=tuple(photos.names),
         predictions=parent.predictions[run.members].copy(),

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 
 from whatwhere.engine.forward import is_out_of_memory
+from whatwhere.nets.cut import same_but_for_rounding
 from whatwhere.nets.dataflow import tensors_in
 from whatwhere.nets.outputs import read_output
 from whatwhere.nets.probe import output_beside, output_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
     from whatwhere.model import VisionModel
 
-_SAME = 1e-4  # of the largest feature: another order of the same sums, through all layers
+# Of the largest feature: another order of the same sums, through all layers, and such sums in TensorFloat-32.
+_SAME, _GPU_SAME = 1e-4, 1e-2
 
 
 ResultT = TypeVar("ResultT", bound="Tensor | tuple[Tensor, ...]")
@@ -46,7 +50,8 @@ class Look(NamedTuple):
 class Encoder:
     """A network at a layer: what the layer sees in images, and what the rest makes of features.
 
-    Images are run as the model's plan says, with BatchNorm folded where that leaves the layer's output as it is.
+    Images are run as the model's plan says where BatchNorm, folded, leaves the layer's output as it is; else as the
+    network is.
     A batch that does not fit into memory is halved, and the model's batch size with it.
 
     Parameters
@@ -62,6 +67,9 @@ class Encoder:
         The network.
     cut : Cut
         The network cut at the layer.
+    affine : bool
+        Whether what `decode` returns is an affine function of the features: all behind the layer is, and so is the
+        model's ``output`` if that is a function.
     net_seconds : float
         Seconds inside the network so far.
     n_forwards : int
@@ -77,18 +85,15 @@ class Encoder:
         self.model, self.cut = model, model.cut(layer)
         self.net_seconds, self.n_forwards = 0.0, 0
         with model.computing():
-            example = model.example()
-            cells = self.cut.to_grid(self.cut.encode(example))
+            cells = self.cut.to_grid(self.cut.encode(model.example()))
             self.grid: tuple[int, int] = (cells.shape[1], cells.shape[2])
             self.channels: int = cells.shape[3]
-            self._runner = runner = model.runner()
-            self._net, self._module = runner.net, runner.net.get_submodule(self.cut.layer)
-            with runner.casting():
-                fast = self.cut.to_grid(next(tensors_in(output_until(self._net, self._module, example)))).float()
-            self.exact = bool((fast - cells).abs().max() <= _SAME * cells.abs().max())
-            if not self.exact and runner.plan.precision == "float32":  # the layer's own BatchNorm was folded into it
-                self._net, self._module = model.net, model.net.get_submodule(self.cut.layer)
-                self.exact = True
+            runner = model.runner()
+            self._net = runner.net
+            self._casting: Callable[[], AbstractContextManager[None]] = runner.casting
+            if not self._same(self.cut.to_grid(next(tensors_in(self._until(model.example())))), cells):
+                self._net, self._casting = model.net, contextlib.nullcontext  # a BatchNorm was folded into the layer
+            self.affine = self.cut.affine and (not callable(model.output) or self._reads_affinely())
 
     def cells(self, images: Tensor) -> Tensor:
         """Compute the features of images.
@@ -193,35 +198,62 @@ class Encoder:
         MemoryError
             If not even one entry fits.
         """
+        half = len(columns[0]) // 2
         try:
             return run(*columns)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            cause = error
-        half = len(columns[0]) // 2
-        if not half:
-            raise MemoryError(
-                f"{self.model.name}: out of memory on {self.model.device} with one image at a time. Free memory "
-                "there, use a smaller network or input, or device='cpu'."
-            ) from cause
+            if not half:
+                raise MemoryError(
+                    f"{self.model.name}: out of memory on {self.model.device} with one image at a time. Free memory "
+                    "there, use a smaller network or input, or device='cpu'."
+                ) from error
+        # Outside of the handler: the error's frames hold what the batch had made so far.
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         self.model.shrink_batch(len(columns[0]) - half)
         first = self.fitting(run, *(column[:half] for column in columns))
         return _joined(first, self.fitting(run, *(column[half:] for column in columns)))
 
+    @property
+    def _layer(self) -> nn.Module:
+        return self._net.get_submodule(self.cut.layer)
+
+    def _until(self, images: Tensor) -> Any:
+        return output_until(self._net, self._layer, images, name=self.cut.layer)
+
+    def _same(self, fast: Tensor, cells: Tensor) -> bool:
+        """Tell whether the network made ready by the plan, without its lower precision, gives the layer's features."""
+        room = _GPU_SAME if cells.is_cuda else _SAME
+        return bool((fast - cells).abs().max() <= room * cells.abs().max())
+
     def _cells(self, images: Tensor) -> Tensor:
-        with self._runner.casting():
-            out = output_until(self._net, self._module, images, name=self.cut.layer)
+        with self._casting():
+            out = self._until(images)
         return self.cut.to_grid(next(tensors_in(out))).float()
 
     def _look(self, images: Tensor) -> Look:
-        with self._runner.casting():
-            features, out = output_beside(self._net, self._module, images, copy=self.cut.written_to)
+        with self._casting():
+            features, out = output_beside(self._net, self._layer, images, copy=self.cut.written_to)
         prefix = features[:, : self.cut.prefix_tokens].float() if self.cut.prefix_tokens else _none(features)
         logits = read_output(out, self.model.output, len(images)).float()
         return Look(self.cut.to_grid(features).float(), prefix, logits)
+
+    def _reads_affinely(self) -> bool:
+        """Hold f(a + b) + f(0) against f(a) + f(b) on random features, for logits that a function of the user's reads.
+
+        Small features as well as large ones: a function that saturates may look affine at either end.
+        """
+        generator = torch.Generator().manual_seed(0)
+        draws = torch.randn((2, 1, *self.cut.shape), generator=generator)
+        for size in (1.0, 100.0):
+            a, b = (size * draws).to(self.model.device, self.cut.dtype)
+            rows = self.cut.decode(torch.cat([a + b, torch.zeros_like(a), a, b]))
+            out = read_output(rows, self.model.output, len(rows)).float()
+            if not same_but_for_rounding(out[0] + out[1], out[2] + out[3], largest=out):
+                return False
+        return True
 
     def _timed(self, run: Callable[[Tensor], ResultT], images: Tensor) -> ResultT:
         begin = time.perf_counter()

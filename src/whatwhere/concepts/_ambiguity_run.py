@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 import torch
 
-from whatwhere.concepts._split_run import check_unchanged
 from whatwhere.concepts.ambiguity import Ambiguity, directions, twofold
 from whatwhere.concepts.earlier import earlier_layer
 from whatwhere.concepts.extractors import read_extractor
@@ -52,7 +51,8 @@ class AmbiguityRun:
     """
 
     def __init__(self, concepts: Concepts, *, layer: str | int | nn.Module | None, quantile: float, seed: int) -> None:
-        check_unchanged(concepts)
+        concepts.check_network()
+        concepts.follow()
         self.concepts, self.bank, self.model = concepts, concepts.bank, concepts.model
         self.quantile, self.seed = quantile, seed
         self.photos = concepts.photos

@@ -27,6 +27,11 @@ class Base:
     signed: ClassVar[bool] = True
     non_negative_codes: ClassVar[bool] = True
 
+    @property
+    def exact_codes(self) -> bool:
+        """Whether codes are the exact non-negative least-squares codes for the bank, whose gradients are known."""
+        return type(self).encode is Base.encode and type(self)._encode is Base._encode  # noqa: SLF001  # its own
+
     def fit(
         self,
         activations: Tensor | Sequence[Tensor],

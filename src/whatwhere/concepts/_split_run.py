@@ -70,7 +70,8 @@ class SplitRun:
         self.concepts, self.bank, self.model = concepts, concepts.bank, concepts.model
         self.k, self.n_concepts, self.quantile, self.seed = k, n_concepts, quantile, seed
         self.fingerprint, self.stamp = self.model.fingerprint(), self.model.stamp()
-        check_unchanged(concepts)
+        concepts.check_network()
+        concepts.follow()
         if not self.bank.W[k].any():
             raise ValueError(
                 f"k: concept {k} of the bank is dead, a direction of zeros that no crop shows; there is nothing to "
@@ -263,23 +264,3 @@ class SplitRun:
             self.encoder.net_seconds += time.perf_counter() - begin
         codes = self.concepts.codes_of(torch.cat(rows))[:, self.k]
         return codes.reshape(shape).double().cpu().numpy(), torch.cat(logits).reshape(shape).double().cpu().numpy()
-
-
-def check_unchanged(concepts: Concepts) -> None:
-    """Refuse a network that was trained after it was paired with its concepts.
-
-    Parameters
-    ----------
-    concepts : Concepts
-        The bank and its network.
-
-    Raises
-    ------
-    ValueError
-        If the weights are others now.
-    """
-    found, wanted = concepts.model.fingerprint(), concepts.bank.provenance.fingerprint
-    if found != wanted:
-        raise ValueError(
-            f"model: {concepts.model.name} has weights {found} by now, the concepts came from {wanted}; run Craft."
-        )

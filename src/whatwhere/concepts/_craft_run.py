@@ -13,15 +13,16 @@ from whatwhere.concepts import _record
 from whatwhere.concepts.crops import cut_out, windows_of
 from whatwhere.concepts.evidence import Chained, Evidence
 from whatwhere.concepts.extractors import read_extractor
-from whatwhere.concepts.importance import GateResponse, contributions, shares
+from whatwhere.concepts.importance import GateResponse, contributions, shares, shares_of
 from whatwhere.concepts.layer import choose_layer
-from whatwhere.concepts.photos import iterate_inputs
+from whatwhere.concepts.photos import count_images, iterate_inputs
 from whatwhere.concepts.rank import rank_path
 from whatwhere.engine.encoder import Encoder
 from whatwhere.engine.matching import match
 from whatwhere.engine.total_indices import total_indices
 from whatwhere.engine.tuning import Tuner
 from whatwhere.jobs import Step
+from whatwhere.metrics.fidelity import fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -132,7 +133,7 @@ class CraftRun:
         """Run every image, and the crops of those that are predicted as the class."""
         evidence = self.evidence
         crops = len(evidence.windows) if evidence.crops else 0
-        count = len(self._given) if hasattr(self._given, "__len__") else 0
+        count = count_images(self._given)
         self._total = count * (1 + crops)
         yield from self._tune()
         inputs = iterate_inputs(self._given, self.model)
@@ -141,8 +142,7 @@ class CraftRun:
             look = self.encoder.look(images)
             self._done += len(batch)
             _check_finite(look.cells, look.logits, batch)
-            predicted = look.logits.argmax(dim=1)
-            kept = torch.ones_like(predicted, dtype=torch.bool) if self.target is None else predicted == self.target
+            kept = torch.ones(len(batch), dtype=torch.bool) if self.target is None else self._predicted(look.logits)
             places = kept.nonzero().flatten().tolist()
             evidence.n_left_out += len(batch) - len(places)
             self._total -= (len(batch) - len(places)) * crops
@@ -151,6 +151,10 @@ class CraftRun:
                 evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
             if crops and places:
                 yield from self._run_crops(images[places], [batch[k].name for k in places])
+
+    def _predicted(self, logits: Tensor) -> Tensor:
+        """Tell which images are predicted as the class: by the largest logit or, of a single one, by its sign."""
+        return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1).eq(self.target or 0)
 
     def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
         """Run the crops of photos, full batches whatever photo they are of, and pool their features."""
@@ -311,12 +315,8 @@ class CraftRun:
 
     def _compare(self, decoded: Tensor) -> tuple[float, float | None]:
         """Hold the logits of rebuilt features against the network's own: classes that stay, and R^2 of the logit."""
-        own = torch.stack(self.evidence.logits)
-        agreement = float((decoded.argmax(dim=1) == own.argmax(dim=1)).double().mean())
-        classes = self._explained[:, None]
-        wanted, got = own.gather(1, classes).double(), decoded.gather(1, classes).double()
-        spread = float((wanted - wanted.mean()).square().sum())
-        return agreement, None if spread == 0 else 1 - float((wanted - got).square().sum()) / spread
+        told = fidelity(torch.stack(self.evidence.logits).numpy(), decoded.numpy(), self._explained.numpy())
+        return told.agreement, told.r2
 
     @property
     def _explained(self) -> Tensor:
@@ -339,9 +339,9 @@ class CraftRun:
                 yield "importance"
         self.contributions, self.ends = torch.cat(found).numpy(), torch.cat(ends, dim=1).numpy()
         kind = self.method.importance
-        sampled = kind == "sobol" or (kind == "auto" and not self.encoder.cut.affine)
+        sampled = kind == "sobol" or (kind == "auto" and not self.encoder.affine)
         importance, error = shares(self.contributions)
-        exact = "exact, behind an affine head" if self.encoder.cut.affine else "by integrated gradients"
+        exact = "exact, behind an affine head" if self.encoder.affine else "by integrated gradients"
         said = f"share of the mean absolute contribution to the logit, {exact}"
         self._record = _record.finished(
             self, importance=importance, importance_error=error, importance_method=said, complete=not sampled
@@ -383,13 +383,11 @@ class CraftRun:
         for estimate in estimates:
             last = estimate
             yield "importance"
-        total = last.values.sum()
-        importance = last.values / total if total > 0 else np.full(rank, 1 / rank)
-        error = last.error / total if total > 0 else np.full(rank, np.inf)
+        importance, error = shares_of(last.values, last.covariance)
         self._record = _record.finished(
             self,
-            importance=importance.astype(np.float32),
-            importance_error=error.astype(np.float32),
+            importance=importance,
+            importance_error=error,
             importance_method=(
                 f"total-order Sobol indices of the concepts' weights, {last.rows} rows on {len(responses)} photos, "
                 "scaled to sum to 1"

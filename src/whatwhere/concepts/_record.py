@@ -122,7 +122,7 @@ def _bank(
         provenance=_provenance(run, complete=complete),
         target=run.target,
         layer=run.encoder.cut.info,
-        affine=run.encoder.cut.affine,
+        affine=run.encoder.affine,
         class_names=run.model.class_names,
         images=tuple(evidence.photos.names),
         predictions=predictions,

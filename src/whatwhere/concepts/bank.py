@@ -144,7 +144,7 @@ class ConceptBank:
     offset : ndarray of shape (p,), float32, or None
         What is added to the concepts: the mean, for PCA.
     encoder : mapping of str to ndarray
-        What an extractor that learns its encoder needs to find codes.
+        What an extractor that learns its encoder needs to find codes; see `whatwhere.engine.factors.Dictionary`.
     effects : ndarray of shape (N, r), float32, or None
         Of a split concept: what is lost of its code when a part is taken away, signed, on the crops of each photo that
         show it; None elsewhere.
@@ -287,6 +287,8 @@ class ConceptBank:
             Importances are those of the whole bank, and sum to 1 only if every concept is kept; what the others add
             is counted to the residual.
         """
+        from whatwhere.engine.factors import OF_ALL_ATOMS
+
         index = np.asarray(order, dtype=np.int64)
         left = np.setdiff1d(np.arange(self.rank), index)
         dropped = self.contributions[:, left].sum(axis=1) if self.contributions.size else 0
@@ -296,7 +298,7 @@ class ConceptBank:
             dead=tuple(sorted(place[k] for k in self.quality.dead if k in place)),
             duplicates=tuple(tuple(sorted(place[k] for k in group if k in place)) for group in self.quality.duplicates),
         )
-        encoder = {name: values[index] if len(values) == self.rank else values for name, values in self.encoder.items()}
+        encoder = {name: values if name in OF_ALL_ATOMS else values[index] for name, values in self.encoder.items()}
         return replace(
             self,
             W=self.W[index],
@@ -320,6 +322,11 @@ class ConceptBank:
         ----------
         path : path
             Usually with the ending ``.safetensors``; an existing file is replaced when the new one is whole.
+
+        Raises
+        ------
+        ValueError
+            If its extractor is of the caller's own making: files hold no code.
         """
         from whatwhere.concepts.saving import save
 

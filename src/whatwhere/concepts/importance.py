@@ -87,7 +87,7 @@ def contributions(
     ----------
     M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017, arXiv:1703.01365.
     """
-    count = nodes or (1 if encoder.cut.affine else NODES)
+    count = nodes or (1 if encoder.affine else NODES)
     columns = (cells, codes, classes) if prefix is None else (cells, codes, classes, prefix)
     return encoder.fitting(lambda *batch: _share_out(encoder, dictionary, count, batch), *columns)
 
@@ -141,6 +141,33 @@ def shares(contribution: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDA
     influence = (size - share * size.sum(axis=1, keepdims=True)) / total
     error = influence.std(axis=0, ddof=1) / np.sqrt(len(size))
     return share.astype(np.float32), error.astype(np.float32)
+
+
+def shares_of(
+    values: NDArray[np.floating], covariance: NDArray[np.floating]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scale estimates to sum to 1, and their errors with them.
+
+    Parameters
+    ----------
+    values : ndarray of shape (r,)
+        Estimates, at least 0.
+    covariance : ndarray of shape (r, r)
+        Covariance of their errors.
+
+    Returns
+    -------
+    importance, error : ndarray of shape (r,), float32
+        Shares; equal ones where all estimates are 0. Standard errors by the delta method, which counts that the sum
+        errs with what it is the sum of: the share of a single concept is 1, without error. Infinite where all are 0.
+    """
+    rank, total = len(values), values.sum()
+    if not total > 0:
+        return np.full(rank, 1 / rank, dtype=np.float32), np.full(rank, np.inf, dtype=np.float32)
+    share = values / total
+    slopes = (np.eye(rank) - share[:, np.newaxis]) / total
+    variance = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
+    return share.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)  # below 0 by rounding only
 
 
 class GateResponse:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from whatwhere.engine.blocks import BlockStore
-from whatwhere.pixels.images import iterate_images, read_photo
+from whatwhere.pixels.images import is_one_image, iterate_images, name_images, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,6 +170,26 @@ class PhotoSet:
         picture = Image.fromarray(np.ascontiguousarray(self.pixels(number)[top:bottom, left:right]))
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         return np.asarray(picture)
+
+
+def count_images(images: Any) -> int:
+    """Count images without reading any, for whoever shows how far a run is.
+
+    Parameters
+    ----------
+    images : images
+        What `whatwhere.pixels.images.iterate_images` takes.
+
+    Returns
+    -------
+    int
+        How many there are; 0 where that is not known beforehand.
+    """
+    if is_one_image(images):
+        return 1
+    if isinstance(images, str | os.PathLike):  # a folder
+        return len(name_images(images))
+    return len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else 0
 
 
 def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:

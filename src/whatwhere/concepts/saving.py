@@ -40,6 +40,11 @@ def save(bank: ConceptBank, path: str | Path) -> None:
         The bank.
     path : path
         Where to.
+
+    Raises
+    ------
+    ValueError
+        If its extractor is of the caller's own making.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -148,8 +153,14 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
 
 def _method_as_json(method: Craft) -> dict[str, Any]:
     told = {option.name: getattr(method, option.name) for option in fields(method)}
-    if told["extractor"] is not None:
-        told["extractor"] = {"kind": told["extractor"].name, "options": asdict(told["extractor"])}
+    own = told["extractor"]
+    if own is not None:
+        if type(own) not in extractors.EXTRACTORS.values():
+            raise ValueError(
+                f"method: wanted one of the extractors {list(extractors.EXTRACTORS)}, got {own!r}: files hold no code, "
+                "so that nobody could read it back. Save bank.W and bank.codes by np.savez."
+            )
+        told["extractor"] = {"kind": own.name, "options": asdict(own)}
     return told
 
 

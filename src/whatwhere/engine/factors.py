@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: Entries of an encoder that have no axis of atoms.
+OF_ALL_ATOMS = ("mean", "scale")
+
+
 @dataclass(frozen=True, eq=False)
 class Dictionary:
     """What turns codes back into activations, and what its extractor needs to find the codes of new rows.
@@ -32,6 +36,7 @@ class Dictionary:
         b, added to every row; nothing is added by default.
     encoder : mapping of str to Tensor
         What beside the bank belongs to the encoder of the extractor that made it; empty where the bank is enough.
+        "mean" and "scale" are of all atoms; the first axis of anything else is that of the atoms.
 
     Raises
     ------

@@ -5,5 +5,6 @@ from __future__ import annotations
 #: Bytes of stored logits, over all records alive. Beyond it the records used longest ago keep 32 classes each.
 logits_bytes: int = 2**30
 
-#: Bytes of activations that one extraction of concepts keeps in memory. What is beyond lies in temporary files.
+#: Bytes that one extraction of concepts keeps in memory of each of three things: the features of locations, those of
+#: crops, and photos. What is beyond lies in temporary files.
 activation_bytes: int = 2**30

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from whatwhere.concepts.extractors import PCA, KMeans, SemiNMF
-from whatwhere.concepts.rank import RankPath, RankStep, Stability, rank_path, stability
+from whatwhere.concepts.rank import RankPath, RankStep, Stability, rank_path, rank_steps, stability
 from whatwhere.engine.factors import Factors
 
 
@@ -94,3 +94,14 @@ def test_bad_input(planted):
         stability(a, 2, groups=np.zeros(40))
     with pytest.raises(ValueError, match="activations: wanted numbers of at least 0"):
         next(rank_path(-a, [2]))
+
+
+def test_ranks_can_be_stopped_within_a_fit():
+    """A look after every iteration of every fit, and the same path at the end."""
+    rows = torch.rand(60, 8)
+    seen = list(rank_steps(rows, [2, 3], seed=1))
+    (*_, wanted), whole = rank_path(rows, [2, 3], seed=1), [path for path, finished in seen if finished]
+    assert [path.rank for path in whole if path.complete] == [wanted.rank]
+    assert [len(path.steps) for path in whole] == [1, 2]
+    assert seen[0] == (None, False)
+    assert len(seen) > 3 * 2 * 2

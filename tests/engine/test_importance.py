@@ -324,3 +324,20 @@ def test_values_come_ever_nearer():
     errors = [np.abs(s.values / s.values.sum() - truth).sum() for s in states]
     rounds = [next(g) for _, g in itertools.groupby(errors)]
     assert rounds[-1] < rounds[0] / 3
+
+
+def test_no_more_than_a_batch_of_gates_is_asked_for_between_two_looks():
+    """Whoever watches can stop it, however slow the network is; the first image has nothing to show yet."""
+    asked = [0]
+
+    def response(gates):
+        asked[0] += len(gates)
+        return gates @ torch.tensor([3.0, 2.0, 1.0])
+
+    most, before = 0, None
+    for _ in total_indices([response] * 3, 3, rows=32, until=None, batch=8):
+        if before is not None:
+            most = max(most, asked[0] - before)
+        before = asked[0]
+    assert asked[0] == 3 * 32 * 4
+    assert most <= 8

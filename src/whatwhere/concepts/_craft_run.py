@@ -16,7 +16,8 @@ from whatwhere.concepts.extractors import read_extractor
 from whatwhere.concepts.importance import GateResponse, contributions, shares, shares_of
 from whatwhere.concepts.layer import choose_layer
 from whatwhere.concepts.photos import count_images, iterate_inputs
-from whatwhere.concepts.rank import rank_path
+from whatwhere.concepts.rank import rank_steps
+from whatwhere.engine._rows import wide
 from whatwhere.engine.encoder import Encoder
 from whatwhere.engine.matching import match
 from whatwhere.engine.total_indices import total_indices
@@ -205,7 +206,7 @@ class CraftRun:
             raise ValueError(f"images: wanted at least {least}{among}, one a concept, got {count}{of}. {more}")
         rows = self._rows()
         first = rows[0][:1]
-        if not any(bool((block != first).any()) for block in rows):
+        if not any(bool((block != first.to(block.device)).any()) for block in rows):
             raise ValueError(
                 f"layer: {self.encoder.cut.layer!r} puts out the same features everywhere, which have no concepts. "
                 "Choose another layer, or check the weights."
@@ -244,11 +245,11 @@ class CraftRun:
         most = min(len(evidence) // 2, self.encoder.channels)
         ranks = [rank for rank in _RANKS if rank <= most] or [1]
         device, seed = self.model.device, self.method.seed
-        for path in rank_path(self._rows(), ranks, self.extractor, seed=seed, groups=groups, device=device):
+        for path, _ in rank_steps(self._rows(), ranks, self.extractor, seed=seed, groups=groups, device=device):
             self.rank_path = path
-            chosen = path.rank
             yield "rank"
-        return chosen
+        assert self.rank_path is not None  # the last of them has every rank
+        return self.rank_path.rank
 
     def ids(self, factors: Factors) -> tuple[int, ...]:
         """Give each atom a number: in their order, or that of the earlier bank's concept that it matches.
@@ -411,8 +412,8 @@ class SquaredError:
         rows, rebuilt : Tensor of shape (n, p)
             Features, and what the concepts say they are.
         """
-        self._missed += float((rows - rebuilt.to(rows)).double().square().sum())
-        self._whole += float(rows.double().square().sum())
+        self._missed += float(wide(rows - rebuilt.to(rows)).square().sum())
+        self._whole += float(wide(rows).square().sum())
 
     @property
     def relative(self) -> float:

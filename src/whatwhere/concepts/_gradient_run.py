@@ -135,7 +135,7 @@ class GradientRun:
         with self._model.computing(refresh=False):
             codes = self._coder.codes(self._model.to_input(self._baseline))
             self._forwards += 1
-            return pooled(codes, self._options.of)[0].double().cpu().numpy()
+            return pooled(codes, self._options.of)[0].cpu().double().numpy()
 
     def _gradients(self, images: list[Pixels], concepts: list[int]) -> dict[int, Tensor]:
         """Return what the method needs of each concept's gradients: (C, H, W), or Grad-CAM's (h, w), added up."""

@@ -9,6 +9,7 @@ import torch
 
 from whatwhere._version import __version__
 from whatwhere.concepts.bank import ConceptBank, ConceptCrop, Quality
+from whatwhere.engine._rows import wide
 from whatwhere.engine.factors import duplicate_atoms
 from whatwhere.provenance import Provenance
 
@@ -38,7 +39,7 @@ def preview(run: CraftRun) -> ConceptBank:
     """
     factors = run.factors
     rank, count = len(factors.bank), len(run.evidence)
-    mean = factors.codes.double().abs().mean(dim=0).cpu().numpy()
+    mean = wide(factors.codes).abs().mean(dim=0).cpu().numpy()
     total = mean.sum()
     share = mean / total if total > 0 else np.full(rank, 1 / rank)
     h, w = run.evidence.grid

@@ -263,4 +263,4 @@ class SplitRun:
                 logits.append(out.gather(1, wanted[part, None])[:, 0])
             self.encoder.net_seconds += time.perf_counter() - begin
         codes = self.concepts.codes_of(torch.cat(rows))[:, self.k]
-        return codes.reshape(shape).double().cpu().numpy(), torch.cat(logits).reshape(shape).double().cpu().numpy()
+        return codes.reshape(shape).cpu().double().numpy(), torch.cat(logits).reshape(shape).cpu().double().numpy()

@@ -77,7 +77,8 @@ class Craft:
     Cost in forwards up to the layer: one for each image and, unless fitted on locations, one for each crop, 16 an
     image by default. Contributions take one gradient a class behind the layer if all there is affine, else 8 passes an
     image; a Sobol index ``designs * (n_concepts + 1)`` passes behind the layer for each image weighed. Memory: the
-    features of all locations, within ``whatwhere.limits.activation_bytes``, and on disk beyond.
+    features of all locations, those of the crops, and the photos in 8 bits, each within
+    ``whatwhere.limits.activation_bytes`` and on disk beyond; the logits of all classes.
 
     Examples
     --------

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from whatwhere.engine._rows import wide
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
@@ -99,7 +101,6 @@ def _share_out(encoder: Encoder, dictionary: Dictionary, nodes: int, batch: tupl
     with encoder.model.computing(gradients=True, refresh=False):
         cells, codes = cells.detach().clone(), codes.detach().clone()
         offset = cells.new_zeros(cells.shape[-1]) if dictionary.offset is None else dictionary.offset.to(cells)
-        bank = dictionary.bank.to(cells)
         way = cells - offset
         gradient = torch.zeros_like(cells)
         for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
@@ -109,10 +110,10 @@ def _share_out(encoder: Encoder, dictionary: Dictionary, nodes: int, batch: tupl
         with torch.no_grad():
             base = encoder.decode(offset.expand_as(cells), prefix).gather(1, classes[:, None])[:, 0]
             whole = encoder.decode(cells, prefix).gather(1, classes[:, None])[:, 0]
-            effect = (gradient @ bank.T).double()
-            of_concepts = (effect * codes.double()).sum(dim=(1, 2))
-            missed = ((way.double() - codes.double() @ bank.double()) * gradient.double()).sum(dim=(1, 2, 3))
-            gap = whole.double() - base.double() - of_concepts.sum(dim=1) - missed
+            slope, codes, atoms = wide(gradient), wide(codes), wide(dictionary.bank.to(cells.device))
+            of_concepts = (slope @ atoms.T * codes).sum(dim=(1, 2))
+            missed = ((wide(way) - codes @ atoms) * slope).sum(dim=(1, 2, 3))
+            gap = wide(whole) - wide(base) - of_concepts.sum(dim=1) - missed
     return Contributions(of_concepts.float(), missed.float(), base, gap.float())
 
 

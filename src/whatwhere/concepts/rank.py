@@ -11,7 +11,7 @@ rank therefore counts only if each of its atoms carries a hundredth of what all 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, overload
 
@@ -20,6 +20,7 @@ import torch
 
 from whatwhere.concepts.extractors import NMF
 from whatwhere.engine._checks import integer
+from whatwhere.engine._rows import wide
 from whatwhere.engine.matching import matched_cosines
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class RankStep:
         float
             0 for a dead atom, at most 1 / r. In the fit to all activations.
         """
-        codes, bank = self.factors.codes.double(), self.factors.bank.double()
+        codes, bank = wide(self.factors.codes), wide(self.factors.bank)
         energy = codes.square().sum(dim=0) * bank.square().sum(dim=1)
         return float(energy.min() / energy.sum()) if energy.any() else 0.0
 
@@ -235,6 +236,37 @@ def rank_path(
     >>> path.rank, path.steps[1].factors.error < 1e-3
     (3, True)
     """
+    paths = rank_steps(activations, ranks, extractor, seed=seed, groups=groups, device=device)
+    return (path for path, finished in paths if path is not None and finished)
+
+
+def rank_steps(
+    activations: Tensor | Sequence[Tensor],
+    ranks: Sequence[int],
+    extractor: Extractor | None = None,
+    *,
+    seed: int = 0,
+    groups: ArrayLike | None = None,
+    device: torch.device | None = None,
+) -> Iterator[tuple[RankPath | None, bool]]:
+    """Try ranks as a computation that can be shown and stopped.
+
+    Parameters
+    ----------
+    activations, ranks, extractor, seed, groups, device : object
+        As for `rank_path`.
+
+    Returns
+    -------
+    iterator of (RankPath or None, bool)
+        After every iteration of every fit: the steps so far, None before the first is whole, and whether one was just
+        added.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `rank_path`.
+    """
     extractor = NMF() if extractor is None else extractor
     wanted = [integer("ranks", rank, 1) for rank in ranks]
     if not wanted or len(set(wanted)) < len(wanted):
@@ -293,7 +325,12 @@ def stability(
     extractor = NMF() if extractor is None else extractor
     parts = _split(activations, integer("folds", folds, 2), seed, groups)
     _check_ranks("rank", integer("rank", rank, 1), parts, activations)
-    return _Fits(activations, extractor, seed, device).stability(rank, parts)
+    fits = _Fits(activations, extractor, seed, device)
+    fitted = []
+    for part in parts:
+        *_, last = fits.fit(rank, part)
+        fitted.append(last)
+    return fits.agreement(fitted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,26 +342,30 @@ class _Fits:
     seed: int
     device: torch.device | None
 
-    def fit(self, rank: int, part: NDArray[np.bool_] | None = None) -> Factors:
-        """Fit some rows, or all, to the end."""
+    def fit(self, rank: int, part: NDArray[np.bool_] | None = None) -> Iterator[Factors]:
+        """Fit some rows, or all."""
         rows = self.activations if part is None else _part(self.activations, part)
-        *_, state = self.extractor.fit(rows, rank, seed=self.seed, device=self.device)
-        return state
+        return self.extractor.fit(rows, rank, seed=self.seed, device=self.device)
 
-    def stability(self, rank: int, parts: list[NDArray[np.bool_]]) -> Stability:
-        """Fit each part, and match every two."""
-        banks = [self.fit(rank, part).bank for part in parts]
+    def agreement(self, fitted: list[Factors]) -> Stability:
+        """Match every two of the parts' dictionaries."""
         signless = not self.extractor.non_negative_codes
-        cosines = [matched_cosines(a, b, signless=signless).numpy() for a, b in combinations(banks, 2)]
-        return Stability(np.stack(cosines))
+        pairs = combinations([factors.bank for factors in fitted], 2)
+        return Stability(np.stack([matched_cosines(a, b, signless=signless).numpy() for a, b in pairs]))
 
 
-def _path(fits: _Fits, ranks: list[int], parts: list[NDArray[np.bool_]]) -> Iterator[RankPath]:
-    path = RankPath(())
+def _path(fits: _Fits, ranks: list[int], parts: list[NDArray[np.bool_]]) -> Iterator[tuple[RankPath | None, bool]]:
+    path: RankPath | None = None
     for count, rank in enumerate(ranks, 1):
-        step = RankStep(rank, fits.fit(rank), fits.stability(rank, parts))
-        path = replace(path, steps=(*path.steps, step), complete=count == len(ranks))
-        yield path
+        fitted = []
+        for part in (None, *parts):
+            for factors in fits.fit(rank, part):
+                last = factors
+                yield path, False
+            fitted.append(last)
+        step = RankStep(rank, fitted[0], fits.agreement(fitted[1:]))
+        path = RankPath((*(() if path is None else path.steps), step), complete=count == len(ranks))
+        yield path, True
 
 
 def _split(

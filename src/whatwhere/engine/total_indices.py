@@ -65,9 +65,9 @@ def total_indices(
     Returns
     -------
     iterator of Importance
-        One after each image of each round, valid to stop at. During the first round it counts the images so far, and
-        is made anew after 1, 2, 4, 8… of them; during later rounds it is that of the round before. The last one has
-        ``complete`` set.
+        One after each image of each round, and after each batch of rows between, valid to stop at. During the first
+        round it counts the images so far, and is made anew after 1, 2, 4, 8… of them; during later rounds it is that of
+        the round before. The last one has ``complete`` set.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def total_indices(
         return Prober(response, rank, batch=batch, device=device, dtype=dtype, name=f"responses[{i}]")
 
     prober(0, lambda gates: gates.sum(dim=1))  # what is wrong with the options is said now
-    return _rounds(responses, plan, prober)
+    return _rounds(responses, plan, prober, max(1, batch // (rank + 1)))
 
 
 def image_seed(seed: int, number: int) -> int:
@@ -151,8 +151,9 @@ class _Plan:
 
 
 def _rounds(
-    responses: Sequence[Response], plan: _Plan, prober: Callable[[int, Response], Prober]
+    responses: Sequence[Response], plan: _Plan, prober: Callable[[int, Response], Prober], size: int
 ) -> Iterator[Importance]:
+    """Ask for rounds of rows, `size` rows at a time."""
     scores: list[NDArray[np.float64]] = []
     before: Importance | None = None
     state: Importance | None = None
@@ -161,7 +162,11 @@ def _rounds(
             if before is None:
                 scores.append(np.empty((0, plan.rank + 1)))
             gates = design(rows, plan.rank, image_seed(plan.seed, i), done=len(scores[i]))
-            scores[i] = np.concatenate([scores[i], prober(i, responses[i]).scores(gates)])
+            asked = prober(i, responses[i])
+            for first in range(0, len(gates), size):
+                if first and state is not None:
+                    yield state
+                scores[i] = np.concatenate([scores[i], asked.scores(gates[first : first + size])])
             if i + 1 == len(responses):
                 break
             if before is None and (state is None or len(scores) == 2 * len(state.flat)):

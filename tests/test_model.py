@@ -288,3 +288,29 @@ def test_layers_and_cuts_of_the_real_network(model, photos):
     assert model.cut(model.source_net.features).layer == "features"
     with pytest.raises(ValueError, match="features"):
         model.cut("feature")
+
+
+def test_a_network_can_be_cut_while_it_is_trained():
+    """Another thread's steps fall between its passes: the cut is that of one moment, and the weights stay live."""
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, stride=4), torch.nn.ReLU())
+    net = torch.nn.Sequential(body, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 3)).eval()
+    model = ww.VisionModel(net, input_size=16, mean=(0.0,) * 3, std=(1.0,) * 3, device="cpu")
+    steps = [0]
+
+    def step(_module, _inputs):
+        steps[0] += 1
+        with torch.no_grad():
+            net[3].bias += 1
+            net[0][0].weight *= 1.1
+
+    hook = model.net[0].register_forward_pre_hook(step)
+    cut = model.cut("0")
+    hook.remove()
+    assert steps[0] > 2
+    assert cut.affine
+    images = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        assert cut.decode(cut.encode(images)).numpy() == pytest.approx(net(images).numpy(), rel=1e-5)
+        net[3].weight *= 2
+        assert cut.decode(cut.encode(images)).numpy() == pytest.approx(net(images).numpy(), rel=1e-5)
+        assert model.net[3].weight.data_ptr() == net[3].weight.data_ptr()

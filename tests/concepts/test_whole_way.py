@@ -135,3 +135,14 @@ def test_shares_of_nothing_are_equal_and_unknown():
     share, error = shares_of(np.zeros(4), np.zeros((4, 4)))
     assert share.tolist() == [0.25] * 4
     assert np.isinf(error).all()
+
+
+def test_a_head_of_zeros_is_said_to_weigh_nothing(small, pictures, extract):
+    """As of a network whose head has not been trained yet: still at the layer that it would be looked at."""
+    model = small()
+    with torch.no_grad():
+        model.source_net[3].weight.zero_()
+    bank = extract(model, pictures())
+    assert bank.layer.name == extract(small(), pictures()).layer.name
+    assert bank.importance == pytest.approx(np.full(3, 1 / 3))
+    assert any(said.startswith("No concept moves the logit") for said in bank.caveats())

@@ -405,6 +405,8 @@ class ConceptBank:
                 f"Contributions miss {missed:.2g} of the {whole:.2g} logits that the features add or take: the way "
                 "from no features is steep, as through a LayerNorm."
             )
+        if self.contributions.size and not self.contributions.any():
+            said.append("No concept moves the logit: importances are equal for want of anything else.")
         if q.dead:
             said.append(f"{len(q.dead)} of the concepts are not used by any photo.")
         if q.duplicates:

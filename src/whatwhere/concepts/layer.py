@@ -46,7 +46,7 @@ def choose_layer(model: VisionModel) -> str:
         cut = model.cut(info.name)
         if _reaches_output(model, cut):
             return info.name
-    return gridded[0].name
+    return (exact or gridded)[-1].name  # nothing moves the output, as with a head of zeros
 
 
 def _reaches_output(model: VisionModel, cut: Cut) -> bool:

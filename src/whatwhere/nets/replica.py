@@ -190,6 +190,31 @@ class AliasReplica:
             with contextlib.nullcontext() if self.shared else borrowed(self.net):
                 yield self.net
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the twin compute with the numbers of this moment, whoever trains the user's network meanwhile.
+
+        Yields
+        ------
+        None
+            Nothing; leaving the block points the twin to the user's numbers again. Where `net` is the user's own
+            network, nothing is held.
+
+        Notes
+        -----
+        Costs a copy of all weights for the time of the block.
+        """
+        live = [(slot.alias, slot.alias.data) for slot in self._slots] if self.shared else []
+        try:
+            with torch.inference_mode(False):
+                for twin, numbers in live:
+                    twin.data = numbers.clone()
+            yield
+        finally:
+            with torch.inference_mode(False):
+                for twin, numbers in live:
+                    twin.data = numbers
+
     def fingerprint(self) -> str:
         """Hash the network's class and all its numbers: fine-tuning changes it.
 

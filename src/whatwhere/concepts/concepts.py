@@ -286,7 +286,7 @@ class Concepts:
         """What turns images into codes, for maps."""
         exact = self._extractor.non_negative_codes and not self.dictionary.encoder and self.dictionary.offset is None
         encode = None if exact else lambda rows: self._extractor.encode(self.dictionary, rows)
-        return ConceptCoder(self.model, self.encoder.cut, self.dictionary.bank, encode)
+        return ConceptCoder(self.model, self.encoder.cut, self.dictionary.bank, encode, self.encoder.cells)
 
     def evaluate(self, images: Any = None) -> Evaluation:
         """Measure how well the concepts stand for the layer's features; see `whatwhere.concepts.evaluation.evaluate`.

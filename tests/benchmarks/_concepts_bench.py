@@ -147,10 +147,10 @@ def gather(encoder: Encoder, images: Iterable[Any], target: int | None, *, crops
 def _pooled(encoder: Encoder, image: Tensor) -> Tensor:
     import torch
 
-    from whatwhere.concepts.crops import cut_out, windows
+    from whatwhere.concepts.crops import cut_out, windows_of
 
     model = encoder.model
-    boxes = windows(model.input_size, (round(2 / 7 * min(model.input_size)),) * 2)
+    boxes = windows_of(model.input_size, None)
     pooled = []
     for first in range(0, len(boxes), model.batch_size):
         with model.computing(refresh=False):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SHARES = {
     "network": "network",
     "preparing": "preparing the layer",
+    "tuning": "tuning",
     "hashing": "fingerprints",
     "entering": "entering the model",
     "reading": "reading photos",
@@ -27,7 +28,7 @@ SHARES = {
     "recording": "pictures and records",
     "rest": "the rest",
 }
-_WHOLE = {"preparing"}  # the network's runs in there serve no image
+_WHOLE = {"preparing", "tuning"}  # the network's runs in there serve no image
 
 
 class Clock:
@@ -101,6 +102,7 @@ def places() -> list[tuple[Any, str, str, Callable[..., Any]]]:
         (torch.autograd, "grad", "network", _called),
         (_craft_run, "choose_layer", "preparing", _called),
         (_craft_run, "Encoder", "preparing", _called),
+        (_craft_run.Tuner, "steps", "tuning", _drained),
         (VisionModel, "fingerprint", "hashing", _called),
         (VisionModel, "stamp", "hashing", _called),
         (VisionModel, "computing", "entering", _entered),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _concepts_bench import Features
+    from numpy.typing import NDArray
     from torch import Tensor
 
     import whatwhere as ww
+    from whatwhere.engine.encoder import Encoder
+    from whatwhere.engine.factors import Dictionary
 
 _NO_PHOTOS = "Not measured: the shared photographs are not on this machine (set WHATWHERE_SHARED)."
 
@@ -72,7 +76,7 @@ def modes(options: ConceptOptions) -> dict[str, Any]:
     crops = torch.from_numpy(runs["crops"][0][1].W.copy())
     for row in table:
         row["like_crops"] = _matched(torch.from_numpy(runs[row["fit_on"]][0][1].W.copy()), crops)
-    return {"table": table}
+    return {"table": table, "plan": model.plan.describe()}
 
 
 def _run(model: ww.VisionModel, photos: Any, fit_on: Any, options: ConceptOptions) -> tuple[float, Any]:
@@ -121,7 +125,6 @@ def _matched(first: Tensor, second: Tensor) -> float:
 
 def importance(options: ConceptOptions) -> dict[str, Any]:
     """Time the importances of stored codes behind an affine head."""
-    from whatwhere.concepts.importance import contributions, shares
     from whatwhere.engine.encoder import Encoder
 
     images = class_photos(CLASSES[0], options.weighed)
@@ -133,19 +136,21 @@ def importance(options: ConceptOptions) -> dict[str, Any]:
     dictionary = last_factors(features.rows("locations"), options.rank).dictionary
     rows = features.cells.flatten(0, 2)
     codes = codes_of(dictionary, rows).reshape(*features.cells.shape[:3], -1)
+    run = functools.partial(weigh, encoder, dictionary, features, codes)
+    return {"photos": len(codes), "rank": options.rank, "seconds": spread(_seconds(run, options))}
+
+
+def weigh(encoder: Encoder, dictionary: Dictionary, features: Features, codes: Tensor) -> NDArray[np.float32]:
+    """Return importances of stored codes: shares of the mean absolute contribution to each photo's own class."""
+    from whatwhere.concepts.importance import contributions, shares
+
+    model, found = encoder.model, []
     classes = features.logits.argmax(dim=1)
-
-    def weigh() -> Any:
-        batches = torch.arange(len(classes)).split(model.batch_size)
-        parts = [
-            contributions(
-                encoder, dictionary, features.cells[k], codes[k], classes[k].to(model.device), features.prefix[k]
-            )
-            for k in batches
-        ]
-        return shares(torch.cat([part.concepts for part in parts]).cpu().numpy())
-
-    return {"photos": len(classes), "rank": options.rank, "seconds": spread(_seconds(weigh, options))}
+    for k in torch.arange(len(codes)).split(model.batch_size):
+        parts = (part[k].to(model.device) for part in (features.cells, codes, classes))
+        shared = contributions(encoder, dictionary, *parts, prefix=features.prefix[k].to(model.device))
+        found.append(shared.concepts)
+    return shares(torch.cat(found).cpu().numpy())[0]
 
 
 def _seconds(run: Callable[[], Any], options: ConceptOptions) -> list[float]:

@@ -62,9 +62,10 @@ def peer(options: ConceptOptions, network: str) -> dict[str, Any]:
     for turn in range(options.rounds + 1):  # the first one warms up
         ours, bank = _ours(model, photos, rank, options)
         theirs, fitted = _theirs(halves, inputs, rank, target, options)
-        model.batch_size, usual = _LARGE, model.batch_size
+        usual = model.plan
+        model.batch_size = _LARGE
         large, _ = _ours(model, photos, rank, options)
-        model.batch_size = usual
+        model.plan = usual
         if turn:
             for who, costs in (("ours", ours), ("theirs", theirs), ("large", large)):
                 for name, seconds in costs.items():
@@ -75,7 +76,7 @@ def peer(options: ConceptOptions, network: str) -> dict[str, Any]:
         pairs = zip(rounds[f"theirs_{name}"], rounds[f"ours_{name}"], strict=True)
         row[f"{name}_ratio"] = spread(theirs / ours for theirs, ours in pairs)
     row["large_ratio"] = spread(a / b for a, b in zip(rounds["theirs_fit"], rounds["large_fit"], strict=True))
-    found = {"network": TITLES[network], "photos": len(photos), "rank": rank, **row}
+    found = {"network": TITLES[network], "photos": len(photos), "rank": rank, "batch": model.batch_size, **row}
     return {"table": [found | _agreement(model, halves[0], inputs, bank, fitted)]}
 
 
@@ -155,7 +156,7 @@ def _agreement(model: ww.VisionModel, encode: nn.Module, inputs: Tensor, bank: A
     errors = {
         f"error_{who}_on_{on}": relative_error(Dictionary(atoms), rows)
         for who, atoms in banks.items()
-        for on, rows in (("ours", ours), ("theirs", theirs), ("large", large))
+        for on, rows in (("ours", ours), ("theirs", theirs))
     }
     apart = float((mine - theirs).abs().max()) / largest
     return {"apart": apart, "apart_corner": float(corner.abs().max()) / largest, "crops": per_photo, **errors}

@@ -22,6 +22,7 @@ _NAMES = {
     "seconds": "CPU s",
     "rho": "rho",
     "bare_apart": "bare runs apart",
+    "batch": "our batch",
     "theirs_fit": "craft-xai fit, CPU s",
     "ours_fit": "ours, CPU s",
     "fit_ratio": "**craft-xai / ours**",
@@ -96,7 +97,7 @@ def peer(result: dict[str, Any], options: ConceptOptions) -> str:
             "ours_all",
             "all_ratio",
         ]
-        parts += [f"**{STATES[state]}**", table(["network", "photos", "rank", *costs], rows, _NAMES)]
+        parts += [f"**{STATES[state]}**", table(["network", "photos", "rank", "batch", *costs], rows, _NAMES)]
         same = ["apart", "apart_corner", *(f"error_{a}_on_{b}" for b in ("ours", "theirs") for a in ("ours", "theirs"))]
         parts += [table(["network", "crops", *same], rows, _NAMES)]
     return "\n\n".join(parts)
@@ -107,7 +108,8 @@ def modes(result: dict[str, Any], options: ConceptOptions) -> str:
         f"EfficientNet-Lite0, up to {options.photos} photos of tench, {options.rank} concepts, photos ready in the "
         f"network's size. Cosines are means over matched concepts: of the banks of two halves of the photos "
         f"({options.resamples} splits), of two seeds ({options.resamples} seeds, all pairs), and of the bank with the "
-        "one from crops. Agreement and R2 are of the photos that were fitted, the layer replaced by U W. Behind this "
+        f"one from crops. Plan, tuned where the run was long enough: {result.get('plan')}. Agreement and R2 are of the "
+        "photos that were fitted, the layer replaced by U W. Behind this "
         "layer all is affine: contributions are exact, and their C-muFidelity is 1 in every mode."
     )
     columns = ["fit_on", "photos", "forwards", "seconds", "times_less", "error_crops", "error_locations", "agreement"]

@@ -350,7 +350,7 @@ def test_a_network_that_was_trained_on_is_another(small, pictures):
 
 def test_the_real_network(model, photos):
     """Crops of real photos, at the layer that is chosen: the same twice, each batch mate for itself."""
-    method = Craft(n_concepts=2, patch=112)
+    method = Craft(n_concepts=2, patch=112, fit_on="crops")
     first, second = (method.run(model, photos, progress=False) for _ in range(2))
     assert_same(first, second)
     assert first.quality.n_rows == 4 * 4

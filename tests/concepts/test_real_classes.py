@@ -81,7 +81,9 @@ def test_the_same_again(model, banks, class_photos):
 
 def test_crops_of_a_class(model, class_photos):
     """The costlier way: 16 forwards a photo; the error on what was fitted is less than on what was not."""
-    bank = Craft(n_concepts=4).run(model, class_photos["701_parachute"][:6], target="parachute", progress=False)
+    bank = Craft(n_concepts=4, fit_on="crops").run(
+        model, class_photos["701_parachute"][:6], target="parachute", progress=False
+    )
     assert bank.quality.n_rows == 16 * bank.quality.n_images
     assert bank.quality.error_crops < bank.quality.error_locations
     assert bank.importance[0] > 0.25

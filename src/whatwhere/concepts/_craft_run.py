@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from whatwhere.engine.factors import Factors
     from whatwhere.model import VisionModel
 
+_TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
 _PUBLISH = 0.2  # seconds between previews
 _TUNING_FROM = 1000  # forwards that make measuring worth while
 _TUNING_SHARE = 0.05  # of the forwards, at most, go into measuring
@@ -228,7 +229,8 @@ class CraftRun:
         rank = self.method.n_concepts
         if rank == "auto":
             rank = yield from self._choose_rank()
-        for factors in self.extractor.fit(self._rows(), rank, seed=self.method.seed, device=self.model.device):
+        seed, device = self.method.seed, self.model.device
+        for factors in self.extractor.fit(self._rows(), rank, seed=seed, tolerance=_TOLERANCE, device=device):
             self.factors: Factors = factors
             if self._previews and time.perf_counter() - shown > _PUBLISH:
                 self._record = _record.preview(self)

@@ -400,7 +400,7 @@ class ConceptBank:
                 f"the logit of {self.logits.mean():.1f}, on average."
             )
         missed, whole = (float(np.abs(values).mean()) for values in (self.gaps, self.logits - self.bases))
-        if missed > _WIDE_GAP * whole:
+        if self.parent is None and missed > _WIDE_GAP * whole:  # parts say themselves how they interact
             said.append(
                 f"Contributions miss {missed:.2g} of the {whole:.2g} logits that the features add or take: the way "
                 "from no features is steep, as through a LayerNorm."

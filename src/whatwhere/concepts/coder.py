@@ -10,6 +10,7 @@ import torch
 
 from whatwhere.engine._rows import like_matrix
 from whatwhere.engine.implicit import implicit_codes
+from whatwhere.engine.nnls import nnls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,10 @@ class ConceptCoder:
         that are no non-negative combinations: PCA, a sparse autoencoder. By default codes are the exact non-negative
         least-squares codes for `bank`, as NMF and semi-NMF have them, with their exact gradient.
 
+    read : callable, optional
+        A faster way from images to features (N, h, w, p) than the cut's, for where nobody asks for gradients, such as
+        `whatwhere.engine.encoder.Encoder.cells`.
+
     Raises
     ------
     TypeError
@@ -72,6 +77,7 @@ class ConceptCoder:
     cut: Cut
     bank: Tensor
     encode: Callable[[Tensor], Tensor] | None = None
+    read: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts go together."""
@@ -109,6 +115,25 @@ class ConceptCoder:
             If the features or codes are not finite numbers of the right shape.
         """
         return self.codes_and_kinks(images)[0]
+
+    def codes_alone(self, images: Tensor) -> Tensor:
+        """Compute the codes of images where no gradient is asked for, the fastest way.
+
+        Parameters
+        ----------
+        images : Tensor of shape (N, C, H, W)
+            Normalised, on the model's device.
+
+        Returns
+        -------
+        Tensor of shape (N, h, w, r)
+            Codes, as from `codes` but for rounding.
+        """
+        cells = self.cut.to_grid(self.cut.encode(images)) if self.read is None else self.read(images)
+        rows = cells.reshape(-1, cells.shape[-1])
+        rows = rows if rows.dtype == torch.float64 else rows.float()
+        found = nnls(self.bank, rows) if self.encode is None else self._encoded(rows)
+        return found.reshape(*cells.shape[:3], -1)
 
     def codes_and_kinks(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the codes of images, and count where they have no ordinary gradient.

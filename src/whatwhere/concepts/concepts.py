@@ -329,7 +329,7 @@ class Concepts:
     def coder(self) -> ConceptCoder:
         """What turns images into codes, for maps."""
         encode = None if self._exact_codes else lambda rows: self._extractor.encode(self.dictionary, rows)
-        return ConceptCoder(self.model, self.encoder.cut, self.dictionary.bank, encode)
+        return ConceptCoder(self.model, self.encoder.cut, self.dictionary.bank, encode, self.encoder.cells)
 
     def evaluate(self, images: Any = None) -> Evaluation:
         """Measure how well the concepts stand for the layer's features; see `whatwhere.concepts.evaluation.evaluate`.

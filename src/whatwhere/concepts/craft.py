@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from whatwhere.jobs import Step
     from whatwhere.model import VisionModel
 
-FitOn = Literal["crops", "locations", "both"]
-FIT_ON = ("crops", "locations", "both")
+FitOn = Literal["both", "crops", "locations"]
+FIT_ON = ("both", "crops", "locations")
 IMPORTANCES = ("auto", "contribution", "sobol")
 _MOST_CONCEPTS = 1024
 _MAX_SEED = 2**63
@@ -47,10 +47,12 @@ class Craft:
         none, the last layer whose cells reach the output.
     seed : int, default 0
         Same seed, same concepts.
-    fit_on : {"crops", "locations", "both"}, default "crops"
-        What is factorised: the mean features of crops, which show what they stand for; the features at every location
-        of the whole images, for as many forwards as there are images instead of 16 times as many, but with context
-        leaking in; or both.
+    fit_on : {"both", "crops", "locations"}, default "both"
+        What is factorised: the mean features of crops, as published, which show what they stand for; the features at
+        every location of the whole images, for as many forwards as there are images instead of 17 times as many, but
+        with context leaking in; or both together. Crops alone miss much of what whole images are made of: of three
+        classes' held-out photos, as few as 13 % keep their class with ten concepts in the layer's place; with the other
+        two all do.
     patch : int or None, default None
         Side of a crop in pixels of the network's input; two sevenths of it by default, 64 of 224. Crops cover every
         pixel.
@@ -92,7 +94,7 @@ class Craft:
     n_concepts: int | Literal["auto"] = 10
     layer: str | int | None = None
     seed: int = 0
-    fit_on: FitOn = "crops"
+    fit_on: FitOn = "both"
     patch: int | None = None
     extractor: str | Extractor | None = None
     importance: str = "auto"

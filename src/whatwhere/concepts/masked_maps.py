@@ -238,7 +238,7 @@ class _MaskedRun:
             yield Step(place, size, "masks", self._record)
 
     def _scores(self, images: Tensor) -> Tensor:
-        return pooled(self._coder.codes(images), self._plan.of).to(self._model.device).float()
+        return pooled(self._coder.codes_alone(images), self._plan.of).to(self._model.device).float()
 
     def _assemble(
         self,

@@ -110,6 +110,11 @@ class CraftRun:
                 f"fit_on: {self.encoder.cut.layer!r} puts out one vector for the whole image, so there are no "
                 "locations; use fit_on='crops'."
             )
+        if method.n_concepts != "auto" and method.n_concepts > self.encoder.channels:
+            raise ValueError(
+                f"n_concepts: wanted at most {self.encoder.channels}, as {self.encoder.cut.layer!r} has channels, got "
+                f"{method.n_concepts}."
+            )
         self._check_like()
         self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
         yield from self._look()

@@ -201,6 +201,7 @@ def _quality(run: CraftRun) -> Quality:
         n_images=len(run.evidence),
         n_rows=len(run.factors.codes),
         n_left_out=run.evidence.n_left_out,
+        rank_reason="" if run.rank_path is None else run.rank_path.reason,
     )
 
 

@@ -54,6 +54,8 @@ class Quality:
         Images explained, and rows fitted.
     n_left_out : int
         Images left out, because they were not predicted as the class.
+    rank_reason : str, default ""
+        With ``n_concepts="auto"``, why it is so many, and how far two halves of the images agree.
     """
 
     error: float
@@ -67,6 +69,7 @@ class Quality:
     n_images: int
     n_rows: int
     n_left_out: int
+    rank_reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,7 +374,7 @@ class ConceptBank:
             f"{self.rank} concepts of {self.provenance.model} for {self.target_name}{state}, from {q.n_images} photos "
             f"({q.n_rows:,} rows) at {self.layer.name!r}: relative error {q.error:.3f}."
         )
-        lines = [found, f"Importance: {self.importance_method}."]
+        lines = [found, *([q.rank_reason] if q.rank_reason else []), f"Importance: {self.importance_method}."]
         if q.agreement is not None:
             kept = "" if q.r2 is None else f"; R² of the logit is {q.r2:.2f}"
             stay = f"{q.agreement:.0%} of the photos keep their class"

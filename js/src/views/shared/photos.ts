@@ -1,5 +1,4 @@
 /** Photos, decoded from their bytes without `img` or `fetch`, which some hosts forbid. */
-import type { AnyModel } from "../../core/model";
 
 export interface Picture {
   bitmap: ImageBitmap;
@@ -7,8 +6,13 @@ export interface Picture {
   muted: HTMLCanvasElement;
 }
 
+/** What holds photos. */
+interface Holder {
+  get(name: "_photos"): DataView[] | undefined;
+}
+
 export class PhotoStore {
-  #model: AnyModel;
+  #model: Holder;
   #signal: AbortSignal;
   #ready: () => void;
   /** Decoded, or under way (null), by their bytes. */
@@ -19,7 +23,7 @@ export class PhotoStore {
    * @param signal - gives the memory back
    * @param ready - called when a photo can be drawn
    */
-  constructor(model: AnyModel, signal: AbortSignal, ready: () => void) {
+  constructor(model: Holder, signal: AbortSignal, ready: () => void) {
     this.#model = model;
     this.#signal = signal;
     this.#ready = ready;

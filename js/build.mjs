@@ -53,12 +53,12 @@ const common = {
 };
 
 const bundles = [
-  {
+  ...["attribution", "concepts"].map((view) => ({
     ...common,
-    entryPoints: ["src/views/attribution.ts"],
+    entryPoints: [`src/views/${view}.ts`],
     format: "esm",
-    outfile: join(OUT, "attribution.js"),
-  },
+    outfile: join(OUT, `${view}.js`),
+  })),
   { ...common, entryPoints: ["src/standalone/host.ts"], format: "iife", outfile: join(OUT, "standalone.js") },
 ];
 

@@ -92,7 +92,7 @@ function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: Concept
     opened: shown.opened?.id ?? "",
     image: shown.image?.name ?? "",
     map: shown.missing ? "codes" : shown.kind,
-    photos: shown.image ? 1 : 0,
+    photos: shown.image || shown.awaited ? 1 : 0,
     kernel: kernel.reachable ? 1 : 0,
   };
   for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);

@@ -68,7 +68,7 @@ export function makeEvidence({ model, state, act, signal }: Context): Part {
       piece.style.width = `max(2px, calc(${100 * share}% - 1px))`;
       start += share;
       if (told.concept) tint(piece, told.concept, state.dark);
-      setAttribute(piece, "data-open", told.concept && told.concept === shown.opened ? 1 : null);
+      setAttribute(piece, "data-on", told.concept?.on || null);
       setAttribute(piece, told.concept ? "aria-label" : "title", pieceLabel(told));
       if (told.concept) setAttribute(piece, "title", pieceLabel(told));
       const mark = told.concept ? `${told.value < 0 ? "−" : ""}${told.concept.letter}` : "";

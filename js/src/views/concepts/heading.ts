@@ -43,7 +43,7 @@ export function makeQuality(): Part {
       setText(words, `${qualityWords(bank)}.`);
       const [first, ...others] = bank.caveats;
       setText(caution, first ?? "");
-      setText(more, others.length ? ` And ${others.length} more, see ⓘ.` : "");
+      setText(more, others.length ? ` And ${others.length} more under “How these concepts were made”.` : "");
       setAttribute(node, "title", others.join(" ") || null);
     },
   };

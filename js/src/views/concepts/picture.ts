@@ -110,7 +110,8 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
     const chips = letters.flatMap((concept, i) => {
       const chip = makeChip();
       paintChip(chip, concept, state.dark);
-      return [chip, h("b", {}, cell ? (cell.values[i]?.[1] ?? "") : letters.length < 3 ? concept.title : "")];
+      const words = cell ? (cell.values[i]?.[1] ?? "") : letters.length < 4 ? concept.title : "";
+      return words ? [chip, h("b", {}, words)] : [chip];
     });
     const more = now.layers.length - letters.length;
     const words = [
@@ -129,8 +130,8 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
       shown = now;
       const { image } = now;
       const ratio = image ? image.width / image.height : 1;
-      show(frame, image !== null);
-      show(none, image === null && now.bank !== null);
+      show(frame, image !== null || now.awaited);
+      show(none, image === null && !now.awaited);
       frame.style.aspectRatio = String(ratio);
       frame.style.maxWidth = `${Math.round(TALLEST * ratio)}px`;
       setAttribute(frame, "aria-label", pictureLabel(now));
@@ -185,6 +186,7 @@ export function makePictureBar(context: Context): Part {
         setAttribute(button, "tabindex", kind === shown.kind ? 0 : -1);
       }
       show(group, shown.image !== null);
+      show(node, shown.image !== null || shown.awaited);
     },
   };
 }

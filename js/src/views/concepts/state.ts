@@ -74,6 +74,8 @@ export interface Shown {
   /** For reading cells: size of the layers' grid. */
   plane: CellPlane | null;
   kind: MapKind;
+  /** There are no photos yet, but they will come. */
+  awaited: boolean;
   /** The kind of map is not there for this photo; what is drawn meanwhile are codes. */
   missing: boolean;
   status: ConceptStatus;
@@ -104,6 +106,7 @@ export function deriveShown(model: Model, state: ViewState, cells: CellStore): S
   const stored = kind === "codes" || model.get("_overlays")?.[`${kind}/${image?.name}`] !== undefined;
   const drawn = stored ? kind : "codes";
   const layers = selected.map((concept) => readLayer(model, cells, concept, image?.name ?? "", drawn));
+  const status = { ...EMPTY, ...model.get("_status") };
   return {
     bank,
     rows,
@@ -116,7 +119,8 @@ export function deriveShown(model: Model, state: ViewState, cells: CellStore): S
     plane: layers.find(({ plane }) => plane)?.plane ?? null,
     kind,
     missing: !stored && image !== null,
-    status: { ...EMPTY, ...model.get("_status") },
+    awaited: image === null && (bank === null || !bank.complete || status.state === "computing"),
+    status,
   };
 }
 

@@ -47,7 +47,8 @@ export function makeStrip(context: Context, photos: PhotoStore): Part {
       const images = model.get("_images") ?? [];
       show(node, images.length > 1);
       if (images.length < 2) return;
-      setText(count, String(images.length));
+      const all = shown.bank?.quality.n_images ?? 0;
+      setText(count, all > images.length ? `${images.length} of ${all}` : String(images.length));
       const names = images.map(({ name }) => name);
       const buttons = patchChildren(group, names, make);
       buttons.forEach((button, place) => {

@@ -18,6 +18,7 @@ const DOT = " · ";
 
 const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
 const SAVED = "Saved page: concepts, photos and stored maps work; computing needs a notebook.";
+const AWAITED = "Photos come once the concepts are found";
 export const OUTSIDE = "not seen: the model's crop ends here";
 export const NO_PHOTOS = "No photos came with these concepts";
 export const NO_PHOTOS_LONG =
@@ -151,6 +152,7 @@ export function selectionWords(shown: Shown): string {
 /** What stands over the picture: what is missing, what is absent. */
 export function pictureWords(shown: Shown, kernel: KernelState, refused: string, reason: string): string {
   const { layers, missing } = shown;
+  if (shown.awaited) return AWAITED;
   const said: string[] = [];
   if (missing && layers.length > 0) {
     if (refused) said.push(`${refused} Shown are codes.`);
@@ -243,5 +245,7 @@ export function factorWords(factor: number): string {
 /** In how many photos a concept is. */
 export function presentWords(bank: BankInfo, row: number): string {
   const count = bank.present?.[row];
-  return count === undefined ? "" : `In ${count} of ${counted(bank.quality.n_images, "photo")}`;
+  return count === undefined || bank.contribution[row] === null
+    ? ""
+    : `In ${count} of ${counted(bank.quality.n_images, "photo")}`;
 }

@@ -1,4 +1,5 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
+import wire from "../../../src/whatwhere/widgets/wire.json";
 import type { Failure, ImageInfo, State } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";
@@ -78,6 +79,17 @@ export interface ConceptStatus {
   error: Failure | null;
 }
 
+/** What can be asked of the network; each reason is empty where nothing stands in the way. */
+export interface ModelInfo {
+  given: boolean;
+  /** Why there are no maps, and no what-if through the network. */
+  reason: string;
+  /** Why there is no strip. */
+  photos: string;
+  /** Why a concept cannot be split. */
+  split: string;
+}
+
 /** The traits of a ConceptExplorer. Public ones are written by both sides, the others by Python only. */
 export interface ConceptTraits extends Record<string, unknown> {
   selected_concepts: number[];
@@ -101,6 +113,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   _sprite_columns: number;
   _images: PhotoInfo[];
   _photos: DataView[];
+  /** The photo that is looked at, larger, by name. */
+  _large: Record<string, DataView>;
   /** uint8 planes (r, h, w) of each photo. */
   _codes: Record<string, DataView>;
   /** Code that the highest level stands for, a concept. */
@@ -119,42 +133,30 @@ export interface ConceptTraits extends Record<string, unknown> {
   _classes: string[];
   _status: Partial<ConceptStatus>;
   _seq: number;
-  _model: { given: boolean; reason: string };
+  _model: ModelInfo;
   _kernel: boolean;
 }
 
-export const CONCEPT_PUBLIC = [
-  "selected_concepts",
-  "selected_image",
-  "map_kind",
-  "opacity",
-  "threshold",
-  "scales",
-  "names",
-  "notes",
-  "hidden",
-  "pinned",
-] as const;
-export type ConceptPublic = Pick<ConceptTraits, (typeof CONCEPT_PUBLIC)[number]>;
+export type ConceptPublic = Pick<
+  ConceptTraits,
+  | "selected_concepts"
+  | "selected_image"
+  | "map_kind"
+  | "opacity"
+  | "threshold"
+  | "scales"
+  | "names"
+  | "notes"
+  | "hidden"
+  | "pinned"
+>;
 
-export const CONCEPT_PYTHON = [
-  "_title",
-  "_target",
-  "_bank",
-  "_crops",
-  "_sprite",
-  "_images",
-  "_photos",
-  "_codes",
-  "_overlays",
-  "_present",
-  "_effects",
-  "_mean_codes",
-  "_logits",
-  "_status",
-  "_seq",
-  "_model",
-] as const;
+export const CONCEPT_PUBLIC: readonly string[] = wire.concepts.public_traits;
+export const CONCEPT_HEARING = { traits: wire.concepts.python_traits, kinds: new Set(wire.to_view) };
+export const CODE_LEVELS: number = wire.concepts.code_levels;
+export const LARGEST_SCALE: number = wire.concepts.largest_scale;
+export const LONGEST_NAME: number = wire.concepts.longest_name;
+export const LONGEST_NOTE: number = wire.concepts.longest_note;
 
 /** Bodies of the messages to Python, by kind. */
 export interface ConceptSent {
@@ -163,7 +165,8 @@ export interface ConceptSent {
   start: Record<never, never>;
   stop: Record<never, never>;
   set: { traits: Partial<ConceptPublic> };
-  map: { image: string; kind: MapKind };
+  /** `kind` is the message's own. */
+  map: { image: string; map_kind: MapKind };
   whatif: { image: string; scales: Record<string, number> };
   split: { concept: number };
 }
@@ -190,9 +193,4 @@ export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
-  | { kind: "refused"; rid: string; message: string };
-
-export const CONCEPT_HEARING = {
-  traits: CONCEPT_PYTHON,
-  kinds: new Set(["welcome", "applied", "whatif", "split", "refused"]),
-};
+  | { kind: "refused"; rid: string; message: string; superseded?: boolean };

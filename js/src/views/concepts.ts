@@ -8,7 +8,6 @@ import base from "../core/base.css";
 import {
   CONCEPT_HEARING,
   CONCEPT_PUBLIC,
-  CONCEPT_PYTHON,
   type ConceptReply,
   type ConceptSent,
   type ConceptTraits,
@@ -157,6 +156,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     wipe: null,
     renaming: null,
     showHidden: false,
+    last: "",
     dark: false,
   };
   const redraw = onFrame(draw, signal);
@@ -187,6 +187,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   function draw(): void {
     state.dark = root.dataset.theme === "dark";
     shown = deriveShown(model, state, cells);
+    state.last = shown.image?.name ?? state.last;
     parts.head.update(headWords(model, shown, kernel.state));
     for (const part of parts.list) part.update(shown);
     markRoot(root, model, shown, kernel);
@@ -196,7 +197,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     parts.maps.follow(shown);
   }
 
-  for (const name of [...CONCEPT_PUBLIC, ...CONCEPT_PYTHON])
+  for (const name of [...CONCEPT_PUBLIC, ...CONCEPT_HEARING.traits])
     listen(model as unknown as AnyModel, `change:${name}`, redraw.request, signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
   for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);

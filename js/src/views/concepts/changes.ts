@@ -1,5 +1,5 @@
 /** What-if: a slider for the opened concept, and the classes as they were and as they would be. */
-import type { ClassChange } from "../../core/concept_wire";
+import { type ClassChange, LARGEST_SCALE } from "../../core/concept_wire";
 import { h, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
 import { makeChip, paintChip } from "./chip";
@@ -32,6 +32,7 @@ function makeAsker({ model, kernel, act, signal }: Context): (image: string) => 
     const reply = await kernel.ask("whatif", { image, scales });
     underWay = false;
     if (signal.aborted) return;
+    if (reply.kind === "refused" && reply.superseded) return;
     answered = key;
     refused = reply.kind === "refused" ? reply.message : "";
     if (reply.kind === "whatif") [classes, of] = [reply.classes, image];
@@ -58,7 +59,7 @@ export function makeChanges(context: Context): Part {
   const ask = makeAsker(context);
   const chip = makeChip();
   const factor = h("b");
-  const slider = h("input", { type: "range", min: 0, max: 2 * STEPS, step: 1, class: "factor" });
+  const slider = h("input", { type: "range", min: 0, max: LARGEST_SCALE * STEPS, step: 1, class: "factor" });
   const ticks = h(
     "div",
     { class: "ticks sm mut", "aria-hidden": "true" },
@@ -104,7 +105,7 @@ export function makeChanges(context: Context): Part {
       paintChip(chip, opened, state.dark);
       setText(factor, factorWords(value));
       if (Number(slider.value) !== value * STEPS) slider.value = String(Math.round(value * STEPS));
-      slider.style.setProperty("--v", `${50 * value}%`);
+      slider.style.setProperty("--v", `${(100 * value) / LARGEST_SCALE}%`);
       setAttribute(slider, "aria-label", `What if ${opened.title} were weaker or stronger`);
       setAttribute(slider, "aria-valuetext", factorWords(value));
       slider.disabled = !whatIf.exact && (!context.kernel.reachable || !model.get("_model")?.given);

@@ -1,4 +1,5 @@
 /** From bytes on the wire to numbers. */
+import { CODE_LEVELS } from "../../core/concept_wire";
 
 /** Values of cells, rows from the top. */
 export interface CellPlane {
@@ -7,7 +8,6 @@ export interface CellPlane {
   values: Float32Array;
 }
 
-const LEVELS = 255;
 const HEADER = 8;
 
 /** Cells of one concept in uint8 planes, or null if the bytes do not reach that far. */
@@ -21,7 +21,10 @@ export function decodeCells(
   const cells = rows * columns;
   const start = header + place * cells;
   if (place < 0 || cells === 0 || bytes.byteLength < start + cells) return null;
-  const values = Float32Array.from({ length: cells }, (_, i) => (bytes.getUint8(start + i) / LEVELS) * top);
+  const values = Float32Array.from(
+    { length: cells },
+    (_, i) => (bytes.getUint8(start + i) / CODE_LEVELS) * top,
+  );
   return { rows, columns, values };
 }
 

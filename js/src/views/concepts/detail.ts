@@ -1,4 +1,5 @@
 /** The opened concept: what it weighs, its crops, the classes it speaks for, and a note. */
+import { LONGEST_NOTE } from "../../core/concept_wire";
 import { h, icon, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
 import { amount } from "../../core/format";
 import { walkWithArrows } from "../../core/roving";
@@ -116,7 +117,7 @@ function makeTabs({ model, state, act, signal }: Context): Part {
   };
 }
 
-function makeCrops({ model, state, act, signal }: Context, sprite: Sprite, photos: PhotoStore): Part {
+function makeCrops({ model, state, act, kernel, signal }: Context, sprite: Sprite, photos: PhotoStore): Part {
   const group = h("div", { class: "crops", role: "group" });
   const empty = h("p", { class: "mut" });
   const peek = makePeek();
@@ -166,7 +167,10 @@ function makeCrops({ model, state, act, signal }: Context, sprite: Sprite, photo
     (event) => {
       const found = at(event.target);
       const images = model.get("_images") ?? [];
-      if (found && images.some(({ name }) => name === found.crop.image)) act.selectImage(found.crop.image);
+      // Python brings a photo into the strip that is not there yet
+      const there = images.some(({ name }) => name === found?.crop.image);
+      if (found && (there || (kernel.reachable && !model.get("_model")?.photos)))
+        act.selectImage(found.crop.image);
     },
     signal,
   );
@@ -255,7 +259,7 @@ function makeNote({ act, signal }: Context): Part & { begin(): void } {
     rows: 2,
     "aria-label": "Note",
     placeholder: "A note on this concept",
-    maxlength: 2000,
+    maxlength: LONGEST_NOTE,
     hidden: true,
   });
   const add = h("button", { class: "link sm", type: "button" }, icon("note"), "Add a note");

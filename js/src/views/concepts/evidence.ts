@@ -5,7 +5,6 @@ import { walkWithArrows } from "../../core/roving";
 import { tint } from "./chip";
 import type { Context, Part } from "./context";
 import { evidenceScale, type Piece, splitEvidence } from "./evidence_sums";
-import type { Shown } from "./state";
 import { pieceLabel, sumWords } from "./words";
 
 /** Share of the width from which a piece has room for its letter. */
@@ -57,7 +56,7 @@ export function makeEvidence({ model, state, act, signal }: Context): Part {
     for (const button of buttons) setAttribute(button, "tabindex", button === here ? 0 : -1);
   }
 
-  function fill(stack: HTMLElement, pieces: readonly Piece[], scale: number, shown: Shown): void {
+  function fill(stack: HTMLElement, pieces: readonly Piece[], scale: number): void {
     const nodes = patchChildren(stack, pieces.map(keyOf), makePiece);
     let start = 0;
     nodes.forEach((piece, i) => {
@@ -90,8 +89,8 @@ export function makeEvidence({ model, state, act, signal }: Context): Part {
       const sums = splitEvidence(image, rows, scale);
       setText(target, evidenceTarget(model.get("_target"), image.predicted));
       setText(logit, `logit ${signed(image.logit ?? 0)}`);
-      fill(plus, sums.plus, scale, shown);
-      fill(minus, sums.minus, scale, shown);
+      fill(plus, sums.plus, scale);
+      fill(minus, sums.minus, scale);
       setAttribute(bars, "data-some", shown.layers.length > 0 || null);
       setStops();
       setText(note, sumWords(image));

@@ -21,7 +21,7 @@ export function makeMaps({ model, kernel, act, signal }: Context): Maps {
       if (!missing || !image || layers.length === 0 || asked.has(key)) return;
       if (!kernel.reachable || !model.get("_model")?.given) return;
       asked.set(key, "");
-      void kernel.ask("map", { image: image.name, kind }).then((reply) => {
+      void kernel.ask("map", { image: image.name, map_kind: kind }).then((reply) => {
         if (signal.aborted || reply.kind !== "refused") return;
         asked.set(key, reply.message);
         act.redraw();

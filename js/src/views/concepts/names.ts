@@ -1,10 +1,8 @@
 /** Writing a concept's name in place. */
+import { LONGEST_NAME } from "../../core/concept_wire";
 import { h, on, show } from "../../core/dom";
 import type { Context } from "./context";
 import type { Concept } from "./state";
-
-/** As Python takes it. */
-const LONGEST = 80;
 
 export interface NameField {
   node: HTMLInputElement;
@@ -24,7 +22,7 @@ export function makeNameField(context: Context, where: "card" | "detail", instea
   const node = h("input", {
     type: "text",
     class: "namefield",
-    maxlength: LONGEST,
+    maxlength: LONGEST_NAME,
     autocomplete: "off",
     spellcheck: "false",
     hidden: true,

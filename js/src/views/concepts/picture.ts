@@ -11,7 +11,7 @@ import type { Maps } from "./maps";
 import { ConceptOverlay, paintMarks } from "./overlay";
 import { hueOn } from "./palette";
 import type { Shown } from "./state";
-import { cellWords, KINDS, NO_PHOTOS, NO_PHOTOS_LONG, OUTSIDE, pictureLabel, pictureWords } from "./words";
+import { cellWords, KINDS, NO_PHOTOS, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
 /** Tallest picture, in pixels of the page. */
 const TALLEST = 560;
@@ -27,12 +27,8 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
   const canvas = h("canvas", { "aria-hidden": "true" });
   const tag = h("div", { class: "tag", "aria-live": "polite", hidden: true });
   const frame = h("div", { class: "pic", role: "application", tabindex: 0 }, canvas, tag);
-  const none = h(
-    "div",
-    { class: "nophotos" },
-    h("p", {}, NO_PHOTOS),
-    h("p", { class: "mut sm" }, NO_PHOTOS_LONG),
-  );
+  const lack = h("p", { class: "mut sm" });
+  const none = h("div", { class: "nophotos" }, h("p", {}, NO_PHOTOS), lack);
   const [what, why, todo] = [h("b"), h("p", { class: "why" }), h("p")];
   const failure = h("div", { class: "failure", role: "alert", hidden: true }, h("p", {}, what), why, todo);
   const node = h("figure", { class: "figure" }, h("div", { class: "stage" }, frame, none), failure);
@@ -49,7 +45,8 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
 
   function draw(now: Shown, scale: number): void {
     const brush = canvas.getContext("2d");
-    const picture = photos.get(now.place);
+    const large = model.get("_large")?.[now.image?.name ?? ""];
+    const picture = photos.of(large) ?? photos.get(now.place);
     drawn = picture !== null || now.image === null;
     if (!brush) return;
     const { width, height } = canvas;
@@ -132,6 +129,7 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
       const ratio = image ? image.width / image.height : 1;
       show(frame, image !== null || now.awaited);
       show(none, image === null && !now.awaited);
+      setText(lack, model.get("_model")?.photos ?? "");
       frame.style.aspectRatio = String(ratio);
       frame.style.maxWidth = `${Math.round(TALLEST * ratio)}px`;
       setAttribute(frame, "aria-label", pictureLabel(now));

@@ -47,7 +47,7 @@ export function makeSplit({ model, kernel, signal }: Context): Part {
     update({ opened, bank }) {
       const given = model.get("_model");
       show(node, kernel.state !== "saved" && Boolean(bank?.complete) && opened !== null && !opened.dead);
-      const reason = given?.given ? kernelWords(kernel.state) : (given?.reason ?? "");
+      const reason = given?.split || given?.reason || kernelWords(kernel.state);
       button.disabled = reason !== "";
       setAttribute(button, "title", reason || "Finds what it is made of at an earlier layer");
       if (opened && opened.id !== id) {

@@ -24,6 +24,8 @@ export interface ViewState {
   /** Where the name of which concept is being written. */
   renaming: { id: number; where: "card" | "detail" } | null;
   showHidden: boolean;
+  /** The photo that was shown last: it stays until one that was chosen arrives. */
+  last: string;
   dark: boolean;
 }
 
@@ -95,12 +97,7 @@ export function deriveShown(model: Model, state: ViewState, cells: CellStore): S
   );
   const images = model.get("_images") ?? [];
   const wanted = model.get("selected_image");
-  const place = images.length
-    ? Math.max(
-        0,
-        images.findIndex(({ name }) => name === wanted),
-      )
-    : -1;
+  const place = placeOf(images, wanted, state.last);
   const image = images[place] ?? null;
   const kind = model.get("map_kind") ?? "codes";
   const stored = kind === "codes" || model.get("_overlays")?.[`${kind}/${image?.name}`] !== undefined;
@@ -122,6 +119,13 @@ export function deriveShown(model: Model, state: ViewState, cells: CellStore): S
     awaited: image === null && (bank === null || !bank.complete || status.state === "computing"),
     status,
   };
+}
+
+/** Place of the chosen photo; while it is on its way, of the one before. */
+function placeOf(images: readonly PhotoInfo[], wanted: string, last: string): number {
+  const find = (wanted: string) => images.findIndex(({ name }) => name === wanted);
+  const place = find(wanted);
+  return place >= 0 || images.length === 0 ? place : Math.max(0, find(last));
 }
 
 function readConcepts(model: Model, bank: BankInfo): Concept[] {

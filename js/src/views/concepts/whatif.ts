@@ -4,8 +4,9 @@ import type { ClassChange, ConceptTraits } from "../../core/concept_wire";
 import type { AnyModel } from "../../core/model";
 import { readFloats, readHalves } from "./codec";
 
-/** Probabilities of logits. */
+/** Probabilities of logits; of a single one it is that of its class against none. */
 export function softmax(logits: Float32Array): Float32Array {
+  if (logits.length === 1) return logits.map((value) => 1 / (1 + Math.exp(-value)));
   let top = Number.NEGATIVE_INFINITY;
   for (const value of logits) top = Math.max(top, value);
   const out = logits.map((value) => Math.exp(value - top));

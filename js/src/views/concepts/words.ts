@@ -21,8 +21,6 @@ const SAVED = "Saved page: concepts, photos and stored maps work; computing need
 const AWAITED = "Photos come once the concepts are found";
 export const OUTSIDE = "not seen: the model's crop ends here";
 export const NO_PHOTOS = "No photos came with these concepts";
-export const NO_PHOTOS_LONG =
-  "A bank read from a file holds no photos. Give them, ww.ConceptExplorer(bank, model, images), to see where the concepts are.";
 export const NO_CROPS = "Crops come once the photos' codes are known.";
 
 export const KINDS: readonly [MapKind, string, string][] = [

@@ -32,7 +32,11 @@ export class PhotoStore {
 
   /** The photo at a place, or null until it is decoded. */
   get(place: number): Picture | null {
-    const bytes = this.#model.get("_photos")?.[place];
+    return this.of(this.#model.get("_photos")?.[place]);
+  }
+
+  /** The photo of these bytes, or null until it is decoded. */
+  of(bytes: DataView | undefined): Picture | null {
     if (!bytes) return null;
     const known = this.#pictures.get(bytes);
     if (known === undefined) {

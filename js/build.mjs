@@ -49,6 +49,7 @@ const common = {
   sourcemap: watching ? "inline" : false,
   target: "es2022",
   legalComments: "none",
+  charset: "utf8",
   plugins: [styleText, sizes],
 };
 

@@ -127,6 +127,8 @@ export function makeActions(
     toggleHidden(id) {
       const hidden = model.get("hidden") ?? [];
       const words = hidden.includes(id) ? `showing ${letterOf(id)}` : `hiding ${letterOf(id)}`;
+      if (!hidden.includes(id) && selected().includes(id))
+        writer.set("selected_concepts", toggled(selected(), id));
       change("hidden", toggled(hidden, id), words);
     },
     togglePinned(id) {

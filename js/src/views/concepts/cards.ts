@@ -7,7 +7,7 @@ import { makeMenu } from "./menu";
 import { makeNameField, type NameField } from "./names";
 import { paintTiles, type Sprite, type Tile } from "./sprite";
 import { type Concept, cropsOf, type Shown } from "./state";
-import { cardLabel, NO_CROPS, shareWords } from "./words";
+import { cardWords, NO_CROPS, shareWords } from "./words";
 
 /** More concepts than this do not all get a card … */
 const CARDS = 12;
@@ -26,6 +26,7 @@ interface Card {
   name: HTMLElement;
   bar: HTMLElement;
   share: HTMLElement;
+  spoken: HTMLElement;
   field: NameField;
   concept: Concept | null;
 }
@@ -44,6 +45,7 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
   const menu = makeMenu(context, writeNote);
   const node = h("div", { class: "what" }, group, empty, foot, menu.node);
   let stop: number | null = null;
+  let order: number[] = [];
 
   const make = () => {
     const card = makeCard(context);
@@ -67,7 +69,7 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
     (event) => {
       const card = cardAt(event.target);
       if (!card?.concept) return;
-      if (card.more.contains(event.target as Node)) menu.open(card.concept, card.more);
+      if (card.more.contains(event.target as Node)) menu.open(card.concept, card.more, card.more);
       else if (!card.face.contains(event.target as Node)) return;
       else if (event.ctrlKey || event.metaKey || event.shiftKey) act.toggleConcept(card.concept.id);
       else act.open(card.concept.id);
@@ -97,8 +99,8 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
         f2: () => act.startRenaming(id, "card"),
         p: () => act.togglePinned(id),
         h: () => act.toggleHidden(id),
-        m: () => menu.open(card.concept as Concept, card.more),
-        contextmenu: () => menu.open(card.concept as Concept, card.more),
+        m: () => menu.open(card.concept as Concept, card.more, card.face),
+        contextmenu: () => menu.open(card.concept as Concept, card.more, card.face),
       }[event.key.toLowerCase()];
       if (!run) return;
       event.preventDefault();
@@ -127,12 +129,12 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
     setAttribute(node, "data-pinned", concept.pinned || null);
     setAttribute(node, "data-dead", concept.dead || null);
     setAttribute(card.face, "aria-pressed", concept.on ? "true" : "false");
-    setAttribute(card.face, "aria-label", cardLabel(concept));
     setAttribute(card.face, "title", concept.note ? `${concept.title}: ${concept.note}` : concept.title);
     setAttribute(card.more, "aria-label", `Menu of concept ${concept.letter}`);
     setText(card.name, concept.title);
     setAttribute(card.name, "data-named", concept.name ? 1 : 0);
     setText(card.share, shareWords(concept));
+    setText(card.spoken, cardWords(concept));
     const top = Math.max(...shown.rows.map(({ importance }) => importance));
     card.bar.style.width = `${Math.max(0.8, (100 * concept.importance) / Math.max(top, 1e-9))}%`;
     paintChip(card.chip, concept, state.dark);
@@ -162,11 +164,15 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
     update(shown) {
       const { concepts } = shown;
       const split = concepts.length > CARDS ? CARDS_BEFORE_LIST : concepts.length;
-      if (!concepts.some(({ id }) => id === stop)) stop = shown.opened?.id ?? concepts[0]?.id ?? null;
       const focused = (node.getRootNode() as ShadowRoot).activeElement;
-      const left = group.contains(focused) && !concepts.some(({ id }) => id === cardAt(focused)?.concept?.id);
-      if (!group.contains(focused))
-        stop = concepts.includes(shown.opened as Concept) ? (shown.opened?.id ?? stop) : stop;
+      const inside = group.contains(focused);
+      const ids = concepts.map(({ id }) => id);
+      const left = inside && !ids.includes(cardAt(focused)?.concept?.id ?? -1);
+      if (!inside && shown.opened && ids.includes(shown.opened.id)) stop = shown.opened.id;
+      // a card that goes hands the focus to its neighbour
+      if (!ids.includes(stop ?? -1))
+        stop = ids[Math.min(Math.max(0, order.indexOf(stop ?? -1)), ids.length - 1)] ?? null;
+      order = ids;
       setAttribute(group, "data-some", shown.layers.length > 0 || null);
       fill(grid, concepts.slice(0, split), shown);
       fill(list, concepts.slice(split), shown);
@@ -195,12 +201,15 @@ function makeCard(context: Context): Card & { node: HTMLElement } {
   const name = h("span", { class: "name" });
   const bar = h("i");
   const share = h("span");
+  const spoken = h("span", { class: "vh" });
   const face = h(
     "button",
     { class: "face", type: "button" },
     h("span", { class: "mos" }, canvas),
-    h("span", { class: "nm" }, chip, name),
+    h("span", { class: "nm" }, chip, " ", name),
+    " ",
     h("span", { class: "im" }, h("u", {}, bar), share),
+    spoken,
   );
   const more = h(
     "button",
@@ -209,7 +218,7 @@ function makeCard(context: Context): Card & { node: HTMLElement } {
   );
   const field = makeNameField(context, "card", face);
   const node = h("div", { class: "card" }, face, more, field.node);
-  return { node, face, more, canvas, chip, name, bar, share, field, concept: null };
+  return { node, face, more, canvas, chip, name, bar, share, spoken, field, concept: null };
 }
 
 function emptyWords(shown: Shown): string {

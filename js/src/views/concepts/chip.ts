@@ -5,7 +5,7 @@ import type { Concept } from "./state";
 
 /** Makes a letter that is filled by `paintChip`. */
 export function makeChip(): HTMLElement {
-  return h("span", { class: "dot", "aria-hidden": "true" });
+  return h("span", { class: "dot" });
 }
 
 /** Gives an element, and what is in it, a concept's hue, texture and ink. */

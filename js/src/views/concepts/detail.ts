@@ -9,6 +9,7 @@ import { makeChip, paintChip } from "./chip";
 import type { Context, Part } from "./context";
 import { makeNameField } from "./names";
 import { makePeek } from "./peek";
+import { makeSegments } from "./segments";
 import { makeSplit } from "./split";
 import { paintTiles, type Sprite } from "./sprite";
 import { cropsOf, type Shown } from "./state";
@@ -43,7 +44,7 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
   const crops = makeCrops(context, sprite, photos);
   const facts = makeFacts();
   const split = makeSplit(context);
-  const note = makeNote(context);
+  const note = makeNote(context, name);
   const node = h(
     "section",
     { class: "band", "aria-label": "The opened concept" },
@@ -79,7 +80,6 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
       paintChip(chip, shown.opened, state.dark);
       setText(name, shown.opened.name || `Name concept ${shown.opened.letter}`);
       setAttribute(name, "data-named", shown.opened.name ? 1 : 0);
-      setAttribute(name, "aria-label", `Rename ${shown.opened.title}`);
       show(name, state.renaming?.where !== "detail");
       field.update(shown.opened);
       setText(weight, weightWords(shown.opened));
@@ -89,29 +89,12 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
 }
 
 function makeTabs({ model, state, act, signal }: Context): Part {
-  const node = h("div", { class: "seg", role: "radiogroup", "aria-label": "Which crops" });
-  const buttons = TABS.map(([kind, text, title]) => {
-    const button = h(
-      "button",
-      { type: "button", role: "radio", "data-key": kind, "data-t": text, title },
-      text,
-    );
-    on(button, "click", () => act.setTab(kind), signal);
-    return { kind, button };
-  });
-  node.append(...buttons.map(({ button }) => button));
-  walkWithArrows(node, (button) => button.click(), signal, "[data-key]:not([hidden])");
+  const { node, update } = makeSegments("Which crops", TABS, act.setTab, signal);
   return {
     node,
     update() {
-      const crops = model.get("_crops") ?? [];
-      const known = new Set(crops.flat().map(({ kind }) => kind));
-      const here = known.has(state.tab) ? state.tab : "active";
-      for (const { kind, button } of buttons) {
-        show(button, known.has(kind));
-        setAttribute(button, "aria-checked", kind === here ? "true" : "false");
-        setAttribute(button, "tabindex", kind === here ? 0 : -1);
-      }
+      const known = new Set((model.get("_crops") ?? []).flat().map(({ kind }) => kind));
+      update(known.has(state.tab) ? state.tab : "active", (kind) => known.has(kind));
       show(node, known.size > 1);
     },
   };
@@ -254,7 +237,7 @@ function makeFacts(): Part {
   };
 }
 
-function makeNote({ act, signal }: Context): Part & { begin(): void } {
+function makeNote({ act, signal }: Context, back: HTMLElement): Part & { begin(): void } {
   const text = h("textarea", {
     rows: 2,
     "aria-label": "Note",
@@ -295,8 +278,7 @@ function makeNote({ act, signal }: Context): Part & { begin(): void } {
       if (event.key !== "Escape") return;
       event.stopPropagation();
       writing = false;
-      text.blur();
-      (add.hidden ? text : add).focus();
+      back.focus({ preventScroll: true });
     },
     signal,
   );

@@ -6,7 +6,14 @@ import type { Concept } from "./state";
 
 export interface Menu {
   node: HTMLElement;
-  open(concept: Concept, button: HTMLElement): void;
+  /**
+   * Opens, or closes again.
+   *
+   * @param concept - what it is for
+   * @param button - what it hangs from
+   * @param back - gets the focus afterwards
+   */
+  open(concept: Concept, button: HTMLElement, back: HTMLElement): void;
 }
 
 type Verb = "on" | "rename" | "note" | "pin" | "hide";
@@ -54,16 +61,17 @@ export function makeMenu(context: Context, writeNote: (id: number) => void): Men
     return { verb, words, item };
   });
   const node = h("div", { class: "pop menu", role: "menu", hidden: true }, ...items.map(({ item }) => item));
-  let opened: { concept: Concept; button: HTMLElement; ending: AbortController } | null = null;
+  let opened: { concept: Concept; button: HTMLElement; back: HTMLElement; ending: AbortController } | null =
+    null;
 
   const close = (focus: boolean) => {
     if (!opened) return;
-    const { button, ending } = opened;
+    const { button, back, ending } = opened;
     opened = null;
     ending.abort();
     show(node, false);
     button.setAttribute("aria-expanded", "false");
-    if (focus) button.focus({ preventScroll: true });
+    if (focus) back.focus({ preventScroll: true });
   };
   const choose = (verb: Verb) => {
     if (!opened) return;
@@ -93,12 +101,12 @@ export function makeMenu(context: Context, writeNote: (id: number) => void): Men
 
   return {
     node,
-    open(concept, button) {
+    open(concept, button, back) {
       const again = opened?.button === button;
       close(again);
       if (again) return;
       const ending = new AbortController();
-      opened = { concept, button, ending };
+      opened = { concept, button, back, ending };
       for (const { verb, words } of items) setText(words, verbWords(verb, concept));
       node.setAttribute("aria-label", `Concept ${concept.letter}`);
       button.setAttribute("aria-expanded", "true");

@@ -26,7 +26,7 @@ export function makePeek(): Peek {
       show(canvas, there !== null);
       if (there) paintPhoto(canvas, there.bitmap, there.image, crop);
       const where = there ? "" : ", a photo that is not kept here";
-      setText(words, `${amount(crop.activation)} of code · ${crop.image}${where}`);
+      setText(words, `${crop.image}${where}: ${amount(crop.activation)} of code`);
       show(node, true);
       hangAbove(node, button);
     },

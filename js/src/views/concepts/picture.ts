@@ -1,7 +1,6 @@
 /** The photo with its concepts, and what belongs to drawing them. */
 import { h, on, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
-import { walkWithArrows } from "../../core/roving";
 import { cellBox, fitCanvas, outline, paintUnseen, paintWipe } from "../shared/canvas";
 import type { PhotoStore } from "../shared/photos";
 import { followKeys, followPointer, seenBox } from "../shared/reading";
@@ -10,6 +9,7 @@ import type { Context, Part } from "./context";
 import type { Maps } from "./maps";
 import { ConceptOverlay, paintMarks } from "./overlay";
 import { hueOn } from "./palette";
+import { makeSegments } from "./segments";
 import type { Shown } from "./state";
 import { cellWords, KINDS, NO_PHOTOS, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
@@ -153,19 +153,8 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
 export function makePictureBar(context: Context): Part {
   const { act, signal } = context;
   const name = h("span", { class: "mut" });
-  const group = h("div", { class: "seg", role: "radiogroup", "aria-label": "Kind of map" });
-  const buttons = KINDS.map(([kind, text, title]) => {
-    const button = h(
-      "button",
-      { type: "button", role: "radio", "data-key": kind, "data-t": text, title },
-      text,
-    );
-    on(button, "click", () => act.setKind(kind), signal);
-    return { kind, button };
-  });
-  group.append(...buttons.map(({ button }) => button));
-  walkWithArrows(group, (button) => button.click(), signal);
-  const node = h("div", { class: "bar picbar" }, h("h2", {}, "Where ", name), group);
+  const kinds = makeSegments("Kind of map", KINDS, act.setKind, signal);
+  const node = h("div", { class: "bar picbar" }, h("h2", {}, "Where ", name), kinds.node);
   return {
     node,
     update(shown) {
@@ -179,11 +168,8 @@ export function makePictureBar(context: Context): Part {
             ? `${only.concept.title} is`
             : `${many} concepts are`,
       );
-      for (const { kind, button } of buttons) {
-        setAttribute(button, "aria-checked", kind === shown.kind ? "true" : "false");
-        setAttribute(button, "tabindex", kind === shown.kind ? 0 : -1);
-      }
-      show(group, shown.image !== null);
+      kinds.update(shown.kind);
+      show(kinds.node, shown.image !== null);
       show(node, shown.image !== null || shown.awaited);
     },
   };

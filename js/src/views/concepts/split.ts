@@ -6,7 +6,7 @@ import { h, on, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
 import type { Context, Part } from "./context";
 import { decodeJpeg } from "./sprite";
-import { kernelWords } from "./words";
+import { kernelWords, partsWords, SPLITTING } from "./words";
 
 /** Crops of a part that are shown. */
 const CROPS = 4;
@@ -21,14 +21,16 @@ export function makeSplit({ model, kernel, signal }: Context): Part {
   let id: number | null = null;
 
   async function split(concept: number): Promise<void> {
-    known.set(concept, { rows: [], words: "Splitting: it looks at the crops again, at an earlier layer…" });
+    known.set(concept, { rows: [], words: SPLITTING });
     tell();
     const reply = await kernel.ask("split", { concept });
     if (signal.aborted) return;
     if (reply.kind === "refused") known.set(concept, { rows: [], words: reply.message });
     if (reply.kind === "split") {
-      const said = [`Parts at ${reply.layer}`, ...(reply.caveats ?? [])].join(". ");
-      known.set(concept, { rows: reply.concepts.map(showPart), words: said });
+      known.set(concept, {
+        rows: reply.concepts.map(showPart),
+        words: partsWords(reply.layer, reply.caveats),
+      });
     }
     tell();
   }

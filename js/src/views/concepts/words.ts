@@ -127,9 +127,10 @@ export function weightWords(concept: Concept): string {
     : `${share}, ${signed(concept.contribution)} logits on average`;
 }
 
-/** What a card is called by a screen reader. */
-export function cardLabel(concept: Concept): string {
-  const parts = [`${concept.letter}, ${concept.name || "no name yet"}`, weightWords(concept)];
+/** What a card says to a screen reader after its letter, name and share. */
+export function cardWords(concept: Concept): string {
+  const parts = concept.dead ? [] : [" of the evidence"];
+  if (concept.contribution !== null) parts.push(`${signed(concept.contribution)} logits on average`);
   if (concept.pinned) parts.push("pinned");
   if (concept.hidden) parts.push("hidden");
   if (concept.note) parts.push("has a note");
@@ -238,6 +239,17 @@ export function factorWords(factor: number): string {
   if (factor === 1) return "as it is";
   if (factor === 2) return "doubled";
   return `× ${factor.toFixed(2).replace(/0$/, "")}`;
+}
+
+export const SPLITTING = "Looking at the crops again, at an earlier layer…";
+
+/** What stands over the parts of a concept. */
+export function partsWords(layer: string, caveats: readonly string[]): string {
+  const [first, ...others] = caveats;
+  const more = others.length
+    ? ` And ${counted(others.length, "caution")} more: view.parts has the bank.`
+    : "";
+  return `Parts at ${layer}. ${first ?? ""}${more}`;
 }
 
 /** In how many photos a concept is. */

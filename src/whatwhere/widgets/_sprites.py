@@ -57,9 +57,9 @@ class CropChooser:
 
     def __init__(self, bank: ConceptBank) -> None:
         self._bank = bank
-        count, rank = len(bank.codes), bank.rank
-        self._cells = bank.codes.reshape(count, -1, rank)
-        self._peak = self._cells.max(axis=1) if self._cells.size else np.zeros((0, rank), np.float32)
+        count, h, w, rank = bank.codes.shape
+        self._cells = bank.codes.reshape(count, h * w, rank)
+        self._peak = self._cells.max(axis=1)
         self._cut: dict[tuple[int, int], ConceptCrop] = {}
 
     def choose(self, counts: Counts) -> list[list[KindOfCrop]]:

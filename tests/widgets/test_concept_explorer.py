@@ -376,6 +376,19 @@ def test_a_photo_outside_the_strip_is_brought_in(made, monkeypatch):
     view.close()
 
 
+def test_the_concept_that_is_looked_at_has_more_crops(lite, photos, model):
+    view = ww.ConceptExplorer(crowd(lite, photos, rank=12, count=30), model)
+    counts = [len(row) for row in view._crops]
+    assert counts == [28, *[counts[1]] * 11]
+    assert 3 <= counts[1] < 10
+    shown = [told["name"] for told in view._images]
+    view.selected_concepts = [0, 7]
+    assert [len(row) for row in view._crops] == [counts[1]] * 7 + [28] + [counts[1]] * 4
+    assert [told["name"] for told in view._images] == shown
+    assert saved_bytes(view) < 300_000
+    view.close()
+
+
 # -- what the network says --------------------------------------------------------------------------------------------
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _PRESENT = 0.08  # of a photo's evidence: a concept that has as much is there
 _QUANTILE = 0.99  # of the values above 0 is drawn in full
 _DIGITS = 5
+_GUESS = 1.2  # of the bytes: what crops of one step weigh tells roughly what those of another do
 _EFFECTS_SHARE = 0.4  # of the bytes, beyond which what-if is asked of the kernel
 
 
@@ -34,8 +36,8 @@ class Budget(NamedTuple):
         Bytes of all buffers.
     crops : float
         Share of crops in what effects leave.
-    counts : sequence of Counts
-        How many crops a concept has, the first that fit.
+    counts : sequence of (Counts, Counts)
+        How many crops the concept that is looked at has, and each of the others, the first that fit.
     crop_side, crop_quality : int
         Of the sprite.
     large : int
@@ -50,7 +52,7 @@ class Budget(NamedTuple):
 
     total: int
     crops: float
-    counts: tuple[Counts, ...]
+    counts: tuple[tuple[Counts, Counts], ...]
     crop_side: int
     crop_quality: int
     large: int
@@ -59,10 +61,14 @@ class Budget(NamedTuple):
     photo_quality: int
 
 
+_FULL = Counts(10, 6, 6, 6)
+# What the concept that is looked at has, and what the others have.
 _LADDER = (
-    Counts(10, 8, 8, 8), Counts(10, 6, 6, 6), Counts(8, 4, 4, 4), Counts(6, 3, 3, 3), Counts(6, 2, 2, 2),
-    Counts(5, 2, 2, 1), Counts(5, 1, 1, 1), Counts(4, 1, 1, 1), Counts(3, 1, 1, 1), Counts(4, 0, 0, 0),
-    Counts(3, 0, 0, 0), Counts(2, 0, 0, 0), Counts(1, 0, 0, 0),
+    (Counts(10, 8, 8, 8), Counts(10, 8, 8, 8)), (_FULL, _FULL), (_FULL, Counts(8, 4, 4, 4)),
+    (_FULL, Counts(6, 3, 3, 3)), (_FULL, Counts(6, 2, 2, 2)), (_FULL, Counts(5, 1, 1, 1)), (_FULL, Counts(5, 0, 0, 0)),
+    (_FULL, Counts(4, 0, 0, 0)), (_FULL, Counts(3, 0, 0, 0)), (Counts(8, 3, 3, 3), Counts(3, 0, 0, 0)),
+    (Counts(8, 3, 3, 3), Counts(2, 0, 0, 0)), (Counts(6, 2, 2, 2), Counts(1, 0, 0, 0)),
+    (Counts(1, 0, 0, 0), Counts(1, 0, 0, 0)),
 )  # fmt: skip
 
 #: What is saved with a notebook: in base64, with the rest and a picture, below 300 KB.
@@ -96,6 +102,9 @@ class Facts:
     logits: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
+_Drawn: TypeAlias = "tuple[list[list[KindOfCrop]], bytes, int, int]"  # crops, sprite, its columns, its side
+
+
 class ConceptData:
     """A bank on its way to the browser.
 
@@ -105,26 +114,30 @@ class ConceptData:
         The bank, in the order that it is shown in.
     strip : Strip
         Its photos.
-    facts : Facts
-        What the network told.
     expected : bool
-        Whether effects are still to be told: room is kept for them, so that no photo goes when they come.
+        Whether effects may be told: room is kept for them, so that no photo goes when they come.
     """
 
-    def __init__(self, bank: ConceptBank, strip: Strip, facts: Facts, *, expected: bool) -> None:
-        self.bank, self.strip, self.facts = bank, strip, facts
-        self._expected = expected or facts.effects is not None
+    def __init__(self, bank: ConceptBank, strip: Strip, *, expected: bool) -> None:
+        self.bank, self.strip, self.facts = bank, strip, Facts()
+        self._expected = expected
+        self._drawn: dict[tuple[Budget, int], _Drawn] = {}
+        self._chosen: dict[Budget, tuple[int, int]] = {}  # photos, and their side
         self.order = strip.order(bank)
         self.scales = code_scales(bank)
         self._chooser = CropChooser(bank)
 
-    def traits(self, budget: Budget, *, extra: int | None = None) -> dict[str, Any]:
+    def traits(self, budget: Budget, facts: Facts, *, opened: int, extra: int | None = None) -> dict[str, Any]:
         """Encode all that fits.
 
         Parameters
         ----------
         budget : Budget
             How much that is.
+        facts : Facts
+            What the network told.
+        opened : int
+            Row of the concept that is looked at.
         extra : int, optional
             A photo that is shown in any case.
 
@@ -133,21 +146,16 @@ class ConceptData:
         dict
             Private traits by name.
         """
-        bank, facts = self.bank, self.facts
-        room = 4 * bank.rank * len(bank.class_names) if self._expected else 0
-        room = room if room <= _EFFECTS_SHARE * budget.total else 0
+        bank, self.facts = self.bank, facts
+        room, left = self._room(budget)
         effects = facts.effects.astype("<f4").tobytes() if room and facts.effects is not None else b""
-        left = budget.total - room - budget.large
-        crops, sprite, side, columns = self._crops(budget, int(budget.crops * left))
-        shown, photos = self._photos(budget, left - len(sprite), logits=bool(room), extra=extra)
+        crops = self.crops(budget, opened=opened)
+        shown, photos = self._photos(budget, left - len(crops["_sprite"]), logits=bool(room), extra=extra)
         logits = [facts.logits[n] for n in shown if n in facts.logits] if effects else []
         effects = effects if len(logits) == len(shown) else b""
         return {
             "_bank": describe_bank(bank, facts),
-            "_crops": [[self._crop(each) for each in row] for row in crops],
-            "_sprite": sprite,
-            "_sprite_side": side,
-            "_sprite_columns": columns,
+            **crops,
             "_images": [self._image(n) for n in shown],
             "_photos": photos,
             "_codes": {bank.images[n]: self._code_planes(n) for n in shown},
@@ -160,37 +168,73 @@ class ConceptData:
             "_classes": [bank.class_names.label(k) for k in range(len(bank.class_names))] if effects else [],
         }
 
-    def _crops(self, budget: Budget, limit: int) -> tuple[list[list[KindOfCrop]], bytes, int, int]:
-        """Choose as many crops as fit."""
-        chosen, sprite, side, columns = list[list["KindOfCrop"]](), b"", budget.crop_side, 1
-        for counts in budget.counts:
-            chosen = self._chooser.choose(counts)
-            pictures = [each.crop.picture for row in chosen for each in row]
-            side = min([budget.crop_side, *(max(picture.shape[:2]) for picture in pictures)])
-            sprite, columns = draw_sprite(pictures, side, quality=budget.crop_quality)
-            if len(sprite) <= limit:
-                break
-        return chosen, sprite, side, columns
+    def _room(self, budget: Budget) -> tuple[int, int]:
+        """Say how many bytes effects take, and what is left for crops and photos."""
+        effects = 4 * self.bank.rank * len(self.bank.class_names) if self._expected else 0
+        effects = effects if effects <= _EFFECTS_SHARE * budget.total else 0
+        return effects, budget.total - effects - budget.large
+
+    def crops(self, budget: Budget, *, opened: int) -> dict[str, Any]:
+        """Choose as many crops as fit, and draw them once.
+
+        Parameters
+        ----------
+        budget : Budget
+            How much that is.
+        opened : int
+            Row of the concept that is looked at, which has more of them.
+
+        Returns
+        -------
+        dict
+            Private traits by name.
+        """
+        if (budget, opened) not in self._drawn:
+            limit = int(budget.crops * self._room(budget)[1])
+            *more, fewest = budget.counts
+            drawn = self._draw(budget, opened, fewest)
+            each = len(drawn[1]) / max(1, sum(map(len, drawn[0])))
+            for counts in more:
+                count = sum(map(len, self._chooser.choose(*counts, opened=opened)))
+                if count * each <= limit * _GUESS and len((found := self._draw(budget, opened, counts))[1]) <= limit:
+                    drawn = found
+                    break
+            self._drawn[budget, opened] = drawn
+        rows, sprite, columns, side = self._drawn[budget, opened]
+        return {
+            "_crops": [[self._crop(each) for each in row] for row in rows],
+            "_sprite": sprite,
+            "_sprite_side": side,
+            "_sprite_columns": columns,
+        }
+
+    def _draw(self, budget: Budget, opened: int, counts: tuple[Counts, Counts]) -> _Drawn:
+        chosen = self._chooser.choose(*counts, opened=opened)
+        pictures = [each.crop.picture for row in chosen for each in row]
+        side = min([budget.crop_side, *(max(picture.shape[:2]) for picture in pictures)])
+        return chosen, *draw_sprite(pictures, side, quality=budget.crop_quality), side
 
     def _photos(self, budget: Budget, limit: int, *, logits: bool, extra: int | None) -> tuple[list[int], list[bytes]]:
         """Encode as many photos as fit, smaller ones where they would be few."""
+        if budget not in self._chosen:  # once: the strip stays as it is, whatever is looked at
+            self._chosen[budget] = self._fit_photos(budget, limit, logits=logits)
+        count, side = self._chosen[budget]
+        shown = self.order[:count]
+        if extra is not None and shown and extra not in shown:
+            shown[-1] = extra
+        return shown, [self.strip.jpeg(n, side, budget.photo_quality) for n in shown]
+
+    def _fit_photos(self, budget: Budget, limit: int, *, logits: bool) -> tuple[int, int]:
         _, h, w, r = self.bank.codes.shape
         beside = h * w * r + (2 * len(self.bank.class_names) if logits else 0)
-        fitting: list[bytes] = []
+        count, side = 0, budget.sides[0]
         for side in budget.sides:
-            fitting, used = [], 0
-            for n in self.order:
-                data = self.strip.jpeg(n, side, budget.photo_quality)
-                used += len(data) + beside
-                if fitting and used > limit:
-                    break
-                fitting.append(data)
-            if len(fitting) >= min(budget.enough, len(self.order)):
+            sizes = (len(self.strip.jpeg(n, side, budget.photo_quality)) + beside for n in self.order)
+            fitting = itertools.takewhile(lambda used: used <= limit, itertools.accumulate(sizes))
+            count = max(min(1, len(self.order)), sum(1 for _ in fitting))
+            if count >= min(budget.enough, len(self.order)):
                 break
-        shown = self.order[: len(fitting)]
-        if extra is not None and fitting and extra not in shown:
-            shown[-1], fitting[-1] = extra, self.strip.jpeg(extra, side, budget.photo_quality)
-        return shown, fitting
+        return count, side
 
     def _crop(self, each: KindOfCrop) -> dict[str, Any]:
         n = each.crop.image

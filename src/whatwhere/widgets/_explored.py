@@ -13,7 +13,7 @@ from whatwhere.widgets._concept_net import ConceptNet
 from whatwhere.widgets._strip import Strip, make_strip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.maps import ConceptMaps
@@ -149,13 +149,15 @@ class Explored:
             yield Step(step.done, step.total, step.stage, bank)
         self.facts = facts
 
-    def encode(self, budget: Budget) -> dict[str, Any]:
+    def encode(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
         """Write all that fits as it travels.
 
         Parameters
         ----------
         budget : Budget
             How much that is.
+        selected : sequence of int
+            Ids of the concepts that are chosen, the one that is looked at last.
 
         Returns
         -------
@@ -164,11 +166,34 @@ class Explored:
         """
         bank = self.bank
         if bank is None:
-            return {"_model": self._describe_model()}
-        if self._data is None or self._data.bank is not bank or self._data.facts is not self.facts:
-            self._data = ConceptData(bank, self.strip, self.facts, expected=bank.affine and self._model is not None)
+            return {"_title": "" if self._model is None else self._model.name, "_model": self._describe_model()}
+        if self._data is None or self._data.bank is not bank or self._data.strip is not self.strip:
+            self._data = ConceptData(bank, self.strip, expected=bank.affine and self._model is not None)
+        opened = self._opened(bank, selected)
         told = {"_title": bank.provenance.model, "_target": bank.target_name, "_model": self._describe_model()}
-        return self._data.traits(budget, extra=self.extra) | told
+        return self._data.traits(budget, self.facts, opened=opened, extra=self.extra) | told
+
+    def crops(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
+        """Write the crops alone.
+
+        Parameters
+        ----------
+        budget : Budget
+            How much they may be.
+        selected : sequence of int
+            Ids of the concepts that are chosen.
+
+        Returns
+        -------
+        dict
+            Private traits by name.
+        """
+        data = self._data
+        return {} if data is None else data.crops(budget, opened=self._opened(data.bank, selected))
+
+    @staticmethod
+    def _opened(bank: ConceptBank, selected: Sequence[int]) -> int:
+        return bank.ids.index(selected[-1]) if selected and selected[-1] in bank.ids else 0
 
     def large(self, name: str, budget: Budget) -> dict[str, bytes]:
         """Encode the photo that is looked at.

@@ -57,18 +57,20 @@ class CropChooser:
 
     def __init__(self, bank: ConceptBank) -> None:
         self._bank = bank
-        count, rank = len(bank.codes), bank.rank
-        self._cells = bank.codes.reshape(count, -1, rank)
-        self._peak = self._cells.max(axis=1) if self._cells.size else np.zeros((0, rank), np.float32)
+        count, h, w, rank = bank.codes.shape
+        self._cells = bank.codes.reshape(count, h * w, rank)
+        self._peak = self._cells.max(axis=1)
         self._cut: dict[tuple[int, int], ConceptCrop] = {}
 
-    def choose(self, counts: Counts) -> list[list[KindOfCrop]]:
+    def choose(self, looked_at: Counts, others: Counts, *, opened: int) -> list[list[KindOfCrop]]:
         """Choose the crops of every concept.
 
         Parameters
         ----------
-        counts : Counts
-            How many of each kind, at most.
+        looked_at, others : Counts
+            How many of each kind, at most: of the concept that is looked at, and of the others.
+        opened : int
+            Which one is looked at.
 
         Returns
         -------
@@ -80,6 +82,7 @@ class CropChooser:
             return [[] for _ in range(bank.rank)]
         chosen = []
         for k, strongest in enumerate(bank.crops):
+            counts = looked_at if k == opened else others
             found = [KindOfCrop("active", crop) for crop in strongest[: counts.active]]
             chosen.append(found if bank.source is None else found + self._others(bank.source, k, counts))
         return chosen

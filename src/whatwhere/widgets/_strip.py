@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whatwhere.pixels.geometry import Geometry
 
 MOST_PHOTOS = 40  # of a strip
+_SMALL = 224  # pixels: photos of the strip have no more
 _LARGE = (448, 384, 320, 256, 224, 192)  # sides of the photo that is looked at
 _NOWHERE = "The bank's file holds no photos. ConceptExplorer(bank, model, images={name: photo, …}) shows them."
 _NO_GEOMETRY = "Where the network looked on these photos, its model knows: ConceptExplorer(bank, model, images=…)."
@@ -58,6 +59,7 @@ class Strip:
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason
+        self._small: dict[int, Image.Image] = {}
         self._encoded: dict[tuple[int, int, int], bytes] = {}
 
     def order(self, bank: ConceptBank) -> list[int]:
@@ -150,7 +152,7 @@ class Strip:
         n : int
             Number of a photo that is there.
         side : int
-            Longer side in pixels, at most.
+            Longer side in pixels, at most; 224 is the most there is.
         quality : int
             Of the JPEG.
 
@@ -160,8 +162,11 @@ class Strip:
             A JPEG file; made once.
         """
         key = n, side, quality
+        if n not in self._small:
+            self._small[n] = self._picture(n)
+            self._small[n].thumbnail((_SMALL, _SMALL), Image.Resampling.LANCZOS)
         if key not in self._encoded:
-            picture = self._picture(n)
+            picture = self._small[n].copy()
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=quality, optimize=True)

@@ -360,6 +360,7 @@ class ConceptExplorer(View):
         """Show the photo that was chosen, and compute its maps."""
         if change["name"] == "selected_concepts":
             self._follows = False
+            self.write(**self._explored.crops(NOTEBOOK, self.selected_concepts))  # more of the one that is looked at
             return
         explored, n = self._explored, self._explored.number_of(self.selected_image)
         if n is None:
@@ -447,7 +448,7 @@ class ConceptExplorer(View):
             self._shelf.clear()
             self._settle_choices()
         large = explored.large(self.selected_image, NOTEBOOK)
-        self.write(**explored.encode(NOTEBOOK), _large=large, _seq=frame)
+        self.write(**explored.encode(NOTEBOOK, self.selected_concepts), _large=large, _seq=frame)
         self._drawn = (record, explored.facts, explored.extra)
         if self._begun and record is not None and record.complete and self._looking().state == "idle":
             self._looking().start(priority=next(clicks))
@@ -470,7 +471,7 @@ class ConceptExplorer(View):
         with self._exclusive():
             self._publish(force=True)
             large = self._explored.large(self.selected_image, PAGE)
-            state = {**super().exported_state(), **self._explored.encode(PAGE), "_large": large}
+            state = {**super().exported_state(), **self._explored.encode(PAGE, self.selected_concepts), "_large": large}
         status = state["_status"]
         if status["state"] == "computing":
             bank = self.bank

@@ -128,7 +128,7 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
       const { image } = now;
       const ratio = image ? image.width / image.height : 1;
       show(frame, image !== null || now.awaited);
-      show(none, image === null && !now.awaited);
+      show(none, image === null && !now.awaited && now.bank !== null);
       setText(lack, model.get("_model")?.photos ?? "");
       frame.style.aspectRatio = String(ratio);
       frame.style.maxWidth = `${Math.round(TALLEST * ratio)}px`;

@@ -116,7 +116,7 @@ export function deriveShown(model: Model, state: ViewState, cells: CellStore): S
     plane: layers.find(({ plane }) => plane)?.plane ?? null,
     kind,
     missing: !stored && image !== null,
-    awaited: image === null && (bank === null || !bank.complete || status.state === "computing"),
+    awaited: image === null && status.state !== "failed" && (!bank?.complete || status.state === "computing"),
     status,
   };
 }

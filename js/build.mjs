@@ -49,16 +49,17 @@ const common = {
   sourcemap: watching ? "inline" : false,
   target: "es2022",
   legalComments: "none",
+  charset: "utf8",
   plugins: [styleText, sizes],
 };
 
 const bundles = [
-  {
+  ...["attribution", "concepts"].map((view) => ({
     ...common,
-    entryPoints: ["src/views/attribution.ts"],
+    entryPoints: [`src/views/${view}.ts`],
     format: "esm",
-    outfile: join(OUT, "attribution.js"),
-  },
+    outfile: join(OUT, `${view}.js`),
+  })),
   { ...common, entryPoints: ["src/standalone/host.ts"], format: "iife", outfile: join(OUT, "standalone.js") },
 ];
 

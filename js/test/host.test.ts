@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { decodeBase64, makeModel, restoreBuffers, showPage } from "../src/standalone/host";
+import { decodeBase64 } from "../src/core/bytes";
+import { makeModel, restoreBuffers, showPage } from "../src/standalone/host";
 
 afterEach(() => {
   document.body.replaceChildren();

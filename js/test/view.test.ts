@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "../src/views/attribution";
-import { readingAt, stepCell } from "../src/views/attribution/reading";
 import { deriveShown, PlaneStore } from "../src/views/attribution/state";
+import { readingAt, stepCell } from "../src/views/shared/reading";
 import { FakeModel, makeClass, makeMap, makePlanes, makeState, makeStatus } from "./fake";
 
 let cleanups: (() => void)[] = [];

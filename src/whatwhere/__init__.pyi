@@ -17,6 +17,7 @@ from whatwhere.model import VisionModel as VisionModel
 from whatwhere.nets.plans import Plan as Plan
 from whatwhere.pixels.preprocess import Preprocess as Preprocess
 from whatwhere.widgets import AttributionView as AttributionView
+from whatwhere.widgets import ConceptExplorer as ConceptExplorer
 from whatwhere.zoo import load_model as load_model
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "AttributionView",
     "Baseline",
     "ConceptBank",
+    "ConceptExplorer",
     "Craft",
     "Job",
     "PairMap",

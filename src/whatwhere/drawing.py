@@ -172,7 +172,7 @@ def to_picture(pixels: Pixels) -> Image.Image:
     return Image.fromarray(np.round(pixels * 255).astype(np.uint8))
 
 
-def mime_bundle(picture: Image.Image, caption: str) -> dict[str, Any]:
+def mime_bundle(picture: Image.Image, caption: str, *, jpeg_bytes: int = _JPEG_BYTES) -> dict[str, Any]:
     """Return a picture in the forms that notebooks show without running anything.
 
     Parameters
@@ -181,6 +181,8 @@ def mime_bundle(picture: Image.Image, caption: str) -> dict[str, Any]:
         What to show.
     caption : str
         What it says, also for those who do not see it.
+    jpeg_bytes : int, default 40,000
+        How large the picture in ``text/html`` may be.
 
     Returns
     -------
@@ -191,7 +193,7 @@ def mime_bundle(picture: Image.Image, caption: str) -> dict[str, Any]:
     small.thumbnail((_PNG_SIDE, _PNG_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.quantize(128, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
-    jpeg = base64.b64encode(encode(picture, limit=_JPEG_BYTES)).decode("ascii")
+    jpeg = base64.b64encode(encode(picture, limit=jpeg_bytes)).decode("ascii")
     told = html.escape(caption)
     return {
         "image/png": base64.b64encode(buffer.getvalue()).decode("ascii"),

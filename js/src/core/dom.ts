@@ -86,6 +86,8 @@ export function patchChildren(
 const ICONS = {
   info: '<circle cx="7" cy="7" r="5.6" fill="none" stroke="currentColor" stroke-width="1.2"/><path d="M7 6.3v3.6" stroke="currentColor" stroke-width="1.4"/><circle cx="7" cy="4.2" r=".85" fill="currentColor"/>',
   keys: '<path d="M4.6 5.2a2.4 2.4 0 1 1 3.7 2c-.9.6-1.3 1-1.3 2" fill="none" stroke="currentColor" stroke-width="1.3"/><circle cx="7" cy="11.4" r=".9" fill="currentColor"/>',
+  note: '<path d="M2.5 11.5l.6-2.4 6-6a1 1 0 0 1 1.4 0l.4.4a1 1 0 0 1 0 1.4l-6 6z" fill="none" stroke="currentColor" stroke-width="1.2"/>',
+  more: '<circle cx="2.6" cy="7" r="1.2" fill="currentColor"/><circle cx="7" cy="7" r="1.2" fill="currentColor"/><circle cx="11.4" cy="7" r="1.2" fill="currentColor"/>',
   kernel:
     '<circle cx="7" cy="7" r="4.4" fill="none" stroke="currentColor" stroke-width="1.3" stroke-dasharray="2.2 1.6"/>',
 };

@@ -38,3 +38,18 @@ export function duration(seconds: number): string {
 export function remaining(seconds: number): string {
   return `${duration(Math.max(1, seconds))} left`;
 }
+
+/** A number with its sign, for logits: `+6.4`, `−0.3`, `0`. */
+export function signed(value: number, digits = 1): string {
+  if (!Number.isFinite(value)) return "–";
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return "0";
+  return value < 0 ? `−${text}` : `+${text}`;
+}
+
+/** An amount of any size, to three digits: `35.7`, `0.042`, `1,200`. */
+export function amount(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  if (value !== 0 && Math.abs(value) < 0.0005) return "<0.001";
+  return Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 3 });
+}

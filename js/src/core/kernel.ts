@@ -23,8 +23,35 @@ export function makeRid(): string {
   return `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}-${requests}`;
 }
 
-export class Kernel {
-  #model: AnyModel;
+/** What a kind of view can hear. */
+export interface Hearing {
+  /** Traits that only Python writes: a change of one is a sign of life. */
+  traits: readonly string[];
+  /** Kinds of answers. */
+  kinds: ReadonlySet<string>;
+}
+
+/** The part of a model that carries messages. */
+interface Line extends Pick<AnyModel, "on" | "off" | "send"> {
+  get(name: "_kernel"): boolean;
+}
+
+/** What every answer has. */
+interface Answer {
+  kind: string;
+  rid: string;
+}
+
+const ATTRIBUTION: Hearing = { traits: PYTHON_TRAITS, kinds: TO_VIEW };
+
+/**
+ * The other end of a view's messages.
+ *
+ * `Sent` has the bodies of the messages by kind; `Told` is any of the answers.
+ */
+export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told extends Answer = Reply> {
+  #model: Line;
+  #kinds: ReadonlySet<string>;
   #signal: AbortSignal;
   #changed: () => void;
   #state: KernelState;
@@ -32,21 +59,23 @@ export class Kernel {
   #heard = Number.NEGATIVE_INFINITY;
   /** Ends the wait for the answer to the one ping that may be under way. */
   #waiting: ReturnType<typeof setTimeout> | undefined;
-  #asked = new Map<string, (reply: Reply) => void>();
+  #asked = new Map<string, (reply: Told) => void>();
 
   /**
    * @param model - the widget's model
    * @param signal - ends all listening
    * @param changed - called after `state` changed
+   * @param hearing - what the view can hear
    */
-  constructor(model: AnyModel, signal: AbortSignal, changed: () => void) {
+  constructor(model: Line, signal: AbortSignal, changed: () => void, hearing: Hearing = ATTRIBUTION) {
     this.#model = model;
+    this.#kinds = hearing.kinds;
     this.#signal = signal;
     this.#changed = changed;
     this.#state = model.get("_kernel") === false ? "saved" : "unknown";
     if (this.#state === "saved") return;
     listen(model, "msg:custom", (content: unknown) => this.#receive(content), signal);
-    for (const name of PYTHON_TRAITS) listen(model, `change:${name}`, () => this.#sign(), signal);
+    for (const name of hearing.traits) listen(model, `change:${name}`, () => this.#sign(), signal);
     signal.addEventListener("abort", () => clearTimeout(this.#waiting), { once: true });
   }
 
@@ -71,14 +100,14 @@ export class Kernel {
   }
 
   /** Sends a message that wants no answer. */
-  tell<K extends "ack" | "start" | "stop">(kind: K, body: ToKernel[K]): void {
+  tell<K extends keyof Sent & string>(kind: K, body: Sent[K]): void {
     if (this.#state === "saved" || this.#signal.aborted) return;
     this.#send(kind, body, makeRid());
     if (kind !== "ack") this.poke();
   }
 
   /** Sends a message and waits for its answer, however long; never rejects. */
-  ask<K extends "explain" | "set">(kind: K, body: ToKernel[K]): Promise<Reply> {
+  ask<K extends keyof Sent & string>(kind: K, body: Sent[K]): Promise<Told> {
     return new Promise((resolve) => {
       if (this.#state === "saved") return; // after the view's end, what it still had to say is said
       const rid = makeRid();
@@ -88,7 +117,7 @@ export class Kernel {
     });
   }
 
-  #send<K extends keyof ToKernel>(kind: K, body: ToKernel[K], rid: string): void {
+  #send(kind: string, body: object, rid: string): void {
     try {
       this.#model.send({ kind, rid, v: VERSION, ...body });
     } catch (error) {
@@ -101,14 +130,14 @@ export class Kernel {
 
   #receive(content: unknown): void {
     this.#sign();
-    const reply = content as Partial<Reply> | null;
-    if (typeof reply !== "object" || reply === null || !TO_VIEW.has(String(reply.kind))) {
+    const reply = content as Partial<Answer> | null;
+    if (typeof reply !== "object" || reply === null || !this.#kinds.has(String(reply.kind))) {
       console.debug("[whatwhere] ignored a message of unknown kind", content);
       return;
     }
     const resolve = this.#asked.get(String(reply.rid));
     this.#asked.delete(String(reply.rid));
-    resolve?.(reply as Reply);
+    resolve?.(reply as Told);
   }
 
   #sign(): void {

@@ -7,19 +7,22 @@ import { on } from "./dom";
  * @param group - its buttons are found anew at each key
  * @param choose - called with the button that the walk arrives at
  * @param signal - ends the listening
+ * @param selector - finds the buttons
  */
 export function walkWithArrows(
   group: HTMLElement,
   choose: (button: HTMLElement) => void,
   signal: AbortSignal,
+  selector = "[data-key]",
 ): void {
   on(
     group,
     "keydown",
     (event) => {
-      const buttons = [...group.querySelectorAll<HTMLElement>("[data-key]")];
+      const buttons = [...group.querySelectorAll<HTMLElement>(selector)];
       const here = buttons.indexOf(event.target as HTMLElement);
-      const target = here < 0 ? undefined : buttons[nextPlace(event.key, here, buttons)];
+      const target =
+        here < 0 ? undefined : buttons[nextPlace(event.key, here, buttons, group.dataset.flow === "list")];
       if (!target) return;
       event.preventDefault();
       event.stopPropagation();
@@ -30,8 +33,8 @@ export function walkWithArrows(
   );
 }
 
-function nextPlace(key: string, here: number, buttons: HTMLElement[]): number {
-  const columns = countColumns(buttons);
+function nextPlace(key: string, here: number, buttons: HTMLElement[], list: boolean): number {
+  const columns = list ? 1 : countColumns(buttons);
   const last = buttons.length - 1;
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[key];
   if (key === "Home") return 0;
@@ -43,8 +46,7 @@ function nextPlace(key: string, here: number, buttons: HTMLElement[]): number {
 
 /** How many buttons stand in the first line, as laid out now. */
 function countColumns(buttons: HTMLElement[]): number {
-  const top = buttons[0]?.offsetTop;
-  const next = buttons.findIndex((button) => button.offsetTop !== top);
-  const inLine = next < 0 ? buttons.length : next;
-  return buttons[0]?.parentElement?.dataset.flow === "list" ? 1 : Math.max(1, inLine);
+  const top = buttons[0]?.getBoundingClientRect().top;
+  const next = buttons.findIndex((button) => button.getBoundingClientRect().top !== top);
+  return Math.max(1, next < 0 ? buttons.length : next);
 }

@@ -11,13 +11,19 @@ import { PUBLIC_TRAITS, type PublicTraits } from "./wire";
 /** How long what was set here is held against older values that come back, in milliseconds. */
 const HOLD = 5_000;
 
-export class TraitWriter {
-  #model: Pick<AnyModel<PublicTraits>, "get" | "set">;
-  #kernel: Kernel;
+/** What sends traits to Python. */
+interface Sender {
+  readonly state: Kernel["state"];
+  ask(kind: "set", body: { traits: object }): Promise<unknown>;
+}
+
+export class TraitWriter<T extends object = PublicTraits> {
+  #model: Pick<AnyModel, "get" | "set">;
+  #kernel: Sender;
   /** What was set and not sent yet. */
-  #unsent: Partial<PublicTraits> = {};
+  #unsent: Partial<T> = {};
   /** What was set last, while Python has not applied it. */
-  #held: Partial<PublicTraits> = {};
+  #held: Partial<T> = {};
   #underWay = 0;
   #savedAt = Number.NEGATIVE_INFINITY;
 
@@ -25,15 +31,22 @@ export class TraitWriter {
    * @param model - the widget's model
    * @param kernel - sends the values
    * @param signal - ends all listening
+   * @param names - traits that both sides write
    */
-  constructor(model: AnyModel, kernel: Kernel, signal: AbortSignal) {
-    this.#model = model as unknown as AnyModel<PublicTraits>;
+  constructor(
+    model: Pick<AnyModel, "get" | "set" | "on" | "off">,
+    kernel: Sender,
+    signal: AbortSignal,
+    names: readonly string[] = PUBLIC_TRAITS,
+  ) {
+    this.#model = model;
     this.#kernel = kernel;
-    for (const name of PUBLIC_TRAITS) listen(model, `change:${name}`, () => this.#hold(name), signal);
+    for (const name of names)
+      listen(model, `change:${name}`, () => this.#hold(name as keyof T & string), signal);
   }
 
   /** Sets a trait on this page, for all views of the model. */
-  set<K extends keyof PublicTraits>(name: K, value: PublicTraits[K]): void {
+  set<K extends keyof T & string>(name: K, value: T[K]): void {
     this.#unsent[name] = value;
     this.#held[name] = value;
     this.#savedAt = performance.now();
@@ -58,9 +71,9 @@ export class TraitWriter {
   }
 
   /** Takes back an older value that Python echoes while a newer one is on its way. */
-  #hold<K extends keyof PublicTraits>(name: K): void {
+  #hold<K extends keyof T & string>(name: K): void {
     if (!(name in this.#held) || performance.now() - this.#savedAt > HOLD) return;
-    const wanted = this.#held[name] as PublicTraits[K];
+    const wanted = this.#held[name];
     if (this.#model.get(name) !== wanted) this.#model.set(name, wanted);
   }
 }

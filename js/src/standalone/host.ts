@@ -3,6 +3,7 @@
  *
  * Nothing is fetched: state, buffers and modules are in the page.
  */
+import { decodeBase64 } from "../core/bytes";
 import type { AnyModel } from "../core/model";
 
 interface StoredBuffer {
@@ -25,14 +26,6 @@ interface ViewModule {
 }
 
 type Handler = (...args: unknown[]) => void;
-
-/** Bytes of a base64 text. */
-export function decodeBase64(text: string): DataView {
-  const raw = atob(text);
-  const bytes = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-  return new DataView(bytes.buffer);
-}
 
 /** Puts each buffer back at its path. */
 export function restoreBuffers(state: Record<string, unknown>, buffers: readonly StoredBuffer[]): void {

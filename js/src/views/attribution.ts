@@ -15,12 +15,13 @@ import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
 import { makeHead } from "./attribution/head";
-import { PhotoStore } from "./attribution/photos";
 import { makePicture } from "./attribution/picture";
 import { makePrediction } from "./attribution/prediction";
 import { deriveShown, PlaneStore, type Shown, type ViewState } from "./attribution/state";
 import { makeStrip } from "./attribution/strip";
 import css from "./attribution/style.css";
+import { PhotoStore } from "./shared/photos";
+import shared from "./shared/style.css";
 
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
 const SAVE_AFTER = 150;
@@ -155,7 +156,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     grid,
   );
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, base + css), root);
+  host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
   let shown = deriveShown(model, planes);
   let acknowledged = 0;
 

@@ -157,6 +157,13 @@ class ConceptBank:
         Whether the extraction was finished.
     source : PhotoSet, optional
         The photos as the network saw them; not saved.
+    labels, notes : mapping of int to str
+        What a person called the concepts and wrote of them, by id; see `annotated`.
+
+    Raises
+    ------
+    KeyError
+        If a label or a note is of an id that there is not.
 
     Notes
     -----
@@ -191,9 +198,13 @@ class ConceptBank:
     parent: tuple[str, int] | None = None
     complete: bool = True
     source: PhotoSet | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    notes: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Hold every array against writing: records are shared."""
+        for concept_id in (*self.labels, *self.notes):
+            self.number_of(concept_id)
         arrays = (getattr(self, name) for name in self.__dataclass_fields__)
         for array in (*arrays, *self.encoder.values()):
             if isinstance(array, np.ndarray):
@@ -316,6 +327,34 @@ class ConceptBank:
             residuals=(self.residuals + dropped).astype(np.float32),
             crops=tuple(self.crops[k] for k in index) if self.crops else (),
             encoder=encoder,
+            labels={self.ids[k]: self.labels[self.ids[k]] for k in index if self.ids[k] in self.labels},
+            notes={self.ids[k]: self.notes[self.ids[k]] for k in index if self.ids[k] in self.notes},
+        )
+
+    def annotated(self, labels: Mapping[int, str] | None = None, notes: Mapping[int, str] | None = None) -> ConceptBank:
+        """Return the bank with names and notes of its concepts, which are saved with it.
+
+        Parameters
+        ----------
+        labels : mapping of int to str, optional
+            Names by concept id, instead of those it has; by default they stay.
+        notes : mapping of int to str, optional
+            Notes by concept id, likewise.
+
+        Returns
+        -------
+        ConceptBank
+            All else is the same.
+
+        Raises
+        ------
+        KeyError
+            If there is no such id.
+        """
+        return replace(
+            self,
+            labels=self.labels if labels is None else dict(labels),
+            notes=self.notes if notes is None else dict(notes),
         )
 
     def save(self, path: str | Path) -> None:

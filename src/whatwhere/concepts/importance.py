@@ -188,6 +188,11 @@ class GateResponse:
         Class and register tokens.
     residual : Tensor of shape (h, w, p), optional
         What the concepts miss, which is added whatever the gates; by default it is left out, as in the paper.
+
+    Attributes
+    ----------
+    target : int
+        The explained class.
     """
 
     def __init__(
@@ -201,7 +206,7 @@ class GateResponse:
         residual: Tensor | None = None,
     ) -> None:
         device = encoder.model.device
-        self._encoder, self._target = encoder, target
+        self._encoder, self.target = encoder, target
         self._codes = codes.detach().to(device)
         self._bank = dictionary.bank.to(device)
         self._prefix = None if prefix is None else prefix.to(device)[None]
@@ -221,8 +226,23 @@ class GateResponse:
         Tensor of shape (m,)
             Logits; gradients pass to the gates where they are asked for.
         """
+        return self.logits(gates)[:, self.target]
+
+    def logits(self, gates: Tensor) -> Tensor:
+        """Compute the logits of all classes under gates.
+
+        Parameters
+        ----------
+        gates : Tensor of shape (m, r)
+            As for a call.
+
+        Returns
+        -------
+        Tensor of shape (m, K)
+            Logits; gradients pass to the gates where they are asked for.
+        """
         wanted = torch.is_grad_enabled() and gates.requires_grad
         with self._encoder.model.computing(gradients=wanted, refresh=False):
             codes = self._codes.clone() if wanted else self._codes
             cells = (gates[:, None, None, :].to(codes) * codes) @ self._bank + self._rest
-            return self._encoder.decode(cells, self._prefix)[:, self._target]
+            return self._encoder.decode(cells, self._prefix)

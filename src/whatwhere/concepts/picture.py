@@ -46,6 +46,25 @@ def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
     return page
 
 
+def draw_words(text: str) -> Image.Image:
+    """Draw a sentence where there is nothing else to show.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+
+    Returns
+    -------
+    PIL.Image.Image
+        An RGB picture on white, as wide as the text.
+    """
+    font = ImageFont.load_default(13 * _SCALE)
+    page = Image.new("RGB", (round(font.getlength(text)) + 32 * _SCALE, 48 * _SCALE), _PAPER)
+    _Pen(page).write(16, 24, text, _SOFT, 13, "lm")
+    return page
+
+
 def _draw_card(page: Image.Image, bank: ConceptBank, k: int, corner: tuple[float, float], side: float) -> None:
     x, y = corner
     shown = bank.crops[k] if bank.crops else ()

@@ -29,6 +29,7 @@ _ARRAYS = ("W", "importance", "predictions", "codes", "logits", "contributions",
 _OPTIONAL = ("contribution", "importance_error", "offset", "effects")
 _ENCODER = "encoder."
 _PLAIN = ("importance_method", "ids", "target", "affine", "images", "parent", "complete")
+_WORDS = ("labels", "notes")  # files of before have none
 
 
 def save(bank: ConceptBank, path: str | Path) -> None:
@@ -53,6 +54,7 @@ def save(bank: ConceptBank, path: str | Path) -> None:
     told: dict[str, Any] = {name: getattr(bank, name) for name in _PLAIN}
     told |= {"layer": asdict(bank.layer), "quality": asdict(bank.quality), "provenance": asdict(bank.provenance)}
     told |= {"class_names": list(bank.class_names), "method": _method_as_json(bank.method)}
+    told |= {name: {str(k): text for k, text in getattr(bank, name).items()} for name in _WORDS}
     told["crops"], pictures = _crops_as_json(bank)
     arrays |= pictures
     header = {"format": _FORMAT, "version": str(_VERSION), "bank": json.dumps(told)}
@@ -129,6 +131,7 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
     plain |= {name: arrays[name] for name in _ARRAYS} | {name: arrays.get(name) for name in _OPTIONAL}
     plain |= {name: tuple(told[name]) for name in ("ids", "images")}
     plain["parent"] = None if told["parent"] is None else tuple(told["parent"])
+    plain |= {name: {int(k): text for k, text in told.get(name, {}).items()} for name in _WORDS}
     quality = told["quality"] | {"dead": tuple(told["quality"]["dead"])}
     quality["duplicates"] = tuple(tuple(group) for group in quality["duplicates"])
     layer = told["layer"] | {"shape": tuple(told["layer"]["shape"])}

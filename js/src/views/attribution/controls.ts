@@ -3,8 +3,8 @@ import { paintValues } from "../../core/colormap";
 import { h, icon, on, setAttribute, setText, show } from "../../core/dom";
 import { percent, quantity } from "../../core/format";
 import { COLORMAPS } from "../../core/wire";
+import { makeAbout, makePopover } from "../shared/popover";
 import type { Context, Part } from "./context";
-import { makeAbout, makePopover } from "./popover";
 import type { Shown } from "./state";
 import { COARSE, rowsWords, surenessWords } from "./words";
 

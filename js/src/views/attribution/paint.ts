@@ -4,7 +4,8 @@ import { paintValues } from "../../core/colormap";
 import { smoothField } from "../../core/field";
 import type { Plane } from "../../core/planes";
 import type { ColormapName } from "../../core/wire";
-import type { Picture } from "./photos";
+import { cellBox, hatch, outline, paintUnseen, paintWipe } from "../shared/canvas";
+import type { Picture } from "../shared/photos";
 
 export interface Scene {
   picture: Picture | null;
@@ -78,15 +79,6 @@ export function unsureCells(plane: Plane, max: number, threshold: number): numbe
   return cells;
 }
 
-/** Box of a cell. */
-export function cellBox(cell: number, grid: readonly [number, number], seen: Box): Box {
-  const [rows, columns] = grid;
-  const width = seen.width / columns;
-  const height = seen.height / rows;
-  const row = Math.floor(cell / columns);
-  return { x: seen.x + (cell % columns) * width, y: seen.y + row * height, width, height };
-}
-
 /** Draws everything. */
 export function paintScene(brush: CanvasRenderingContext2D, scene: Scene): void {
   const { width, height } = brush.canvas;
@@ -95,7 +87,7 @@ export function paintScene(brush: CanvasRenderingContext2D, scene: Scene): void 
   brush.imageSmoothingQuality = "high";
   brush.drawImage(scene.picture.bitmap, 0, 0, width, height);
   if (scene.overlay) paintMap(brush, scene, scene.picture, scene.overlay);
-  if (scene.cropped) paintUnseen(brush, scene);
+  if (scene.cropped) paintUnseen(brush, scene.seen, scene.scale, scene.dark);
   if (scene.cell !== null) outline(brush, cellBox(scene.cell, scene.grid, scene.seen), scene.scale);
   if (scene.overlay && scene.wipe !== null) paintWipe(brush, scene.wipe * width, height, scene.scale);
 }
@@ -120,71 +112,4 @@ function paintMap(
   brush.globalAlpha = 1;
   for (const cell of scene.unsure) hatch(brush, cellBox(cell, scene.grid, seen), scene.scale);
   brush.restore();
-}
-
-/** Diagonal lines through a box, white on dark, so that they show on any colour. */
-function hatch(brush: CanvasRenderingContext2D, box: Box, scale: number): void {
-  brush.save();
-  brush.beginPath();
-  brush.rect(box.x, box.y, box.width, box.height);
-  brush.clip();
-  diagonals(brush, box, 6 * scale);
-  brush.lineWidth = 2.2 * scale;
-  brush.strokeStyle = "rgba(0,0,0,.34)";
-  brush.stroke();
-  brush.lineWidth = scale;
-  brush.strokeStyle = "rgba(255,255,255,.82)";
-  brush.stroke();
-  brush.restore();
-}
-
-/** Lines at 45 degrees whose phase belongs to the picture, so that neighbouring boxes join. */
-function diagonals(brush: CanvasRenderingContext2D, box: Box, step: number): void {
-  const bottom = box.y + box.height;
-  brush.beginPath();
-  for (let s = Math.ceil((box.x + box.y) / step) * step; s < box.x + box.width + bottom; s += step) {
-    brush.moveTo(s - bottom, bottom);
-    brush.lineTo(s - box.y, box.y);
-  }
-}
-
-/** Fades what lies outside the crop into the page, with fine hatching, and draws the crop's edge. */
-function paintUnseen(brush: CanvasRenderingContext2D, scene: Scene): void {
-  const { seen, scale, dark } = scene;
-  const { width, height } = brush.canvas;
-  const ink = dark ? "255,255,255" : "20,20,18";
-  brush.save();
-  brush.beginPath();
-  brush.rect(0, 0, width, height);
-  brush.rect(seen.x, seen.y, seen.width, seen.height);
-  brush.clip("evenodd");
-  brush.fillStyle = dark ? "rgba(19,19,18,.66)" : "rgba(255,255,255,.68)";
-  brush.fillRect(0, 0, width, height);
-  diagonals(brush, { x: 0, y: 0, width, height }, 6 * scale);
-  brush.lineWidth = Math.max(1, 0.75 * scale);
-  brush.strokeStyle = `rgba(${ink},.13)`;
-  brush.stroke();
-  brush.restore();
-  const line = Math.max(1, Math.round(scale));
-  brush.lineWidth = line;
-  brush.strokeStyle = `rgba(${ink},.55)`;
-  brush.strokeRect(seen.x - line / 2, seen.y - line / 2, seen.width + line, seen.height + line);
-}
-
-function outline(brush: CanvasRenderingContext2D, box: Box, scale: number): void {
-  const inset = 1.5 * scale;
-  const rect = [box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset] as const;
-  brush.lineWidth = 3.5 * scale;
-  brush.strokeStyle = "rgba(0,0,0,.5)";
-  brush.strokeRect(...rect);
-  brush.lineWidth = 1.5 * scale;
-  brush.strokeStyle = "#fff";
-  brush.strokeRect(...rect);
-}
-
-function paintWipe(brush: CanvasRenderingContext2D, x: number, height: number, scale: number): void {
-  brush.fillStyle = "rgba(0,0,0,.4)";
-  brush.fillRect(x - 1.5 * scale, 0, 3 * scale, height);
-  brush.fillStyle = "#fff";
-  brush.fillRect(x - 0.75 * scale, 0, 1.5 * scale, height);
 }

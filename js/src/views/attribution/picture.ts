@@ -1,10 +1,11 @@
 /** The photo with its map: sizing, drawing, and reading cells by pointer and keys. */
 import { h, on, setAttribute, setText, show } from "../../core/dom";
+import { fitCanvas } from "../shared/canvas";
+import type { PhotoStore } from "../shared/photos";
+import { followKeys, followPointer, seenBox } from "../shared/reading";
 import type { Context, Part } from "./context";
 import { Overlay, paintScene, unsureCells } from "./paint";
-import type { PhotoStore } from "./photos";
-import { followKeys, followPointer } from "./reading";
-import { type Shown, seenBox } from "./state";
+import type { Shown } from "./state";
 import { cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
 /** Tallest picture, in pixels of the page: a portrait must not push the controls out of sight. */
@@ -47,17 +48,6 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   const observer = new ResizeObserver(() => act.redraw());
   observer.observe(frame);
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
-
-  /** Fits the canvas to the screen's pixels; without layout (a hidden cell) it stays as it is. */
-  function fitCanvas(): void {
-    const { clientWidth, clientHeight } = frame;
-    scale = Math.min(3, window.devicePixelRatio || 1);
-    const width = Math.round(clientWidth * scale);
-    const height = Math.round(clientHeight * scale);
-    if (width === 0 || (canvas.width === width && canvas.height === height)) return;
-    canvas.width = width;
-    canvas.height = height;
-  }
 
   function draw(now: Shown): void {
     const brush = canvas.getContext("2d");
@@ -111,7 +101,7 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
     setAttribute(frame, "aria-label", pictureLabel(now));
     if (typeof state.reading === "number" && state.reading >= (now.plane?.values.length ?? 0))
       state.reading = null;
-    fitCanvas();
+    scale = fitCanvas(canvas, frame);
     draw(now);
     tell(now);
     const { error } = now.status;

@@ -1,5 +1,4 @@
 /** What is shown now, worked out from the traits. Nothing here touches the page. */
-import type { Box } from "../../core/box";
 import type { AnyModel } from "../../core/model";
 import { decodePlane, type Plane } from "../../core/planes";
 import type { ClassMap, ImageInfo, MapInfo, Status } from "../../core/wire";
@@ -100,14 +99,4 @@ function nameOfClass(maps: Record<string, MapInfo>, id: number | null): string {
     if (found) return found.name;
   }
   return `class ${id}`;
-}
-
-/** Box of what the model sees, in pixels of a picture of this size. */
-export function seenBox(shown: Shown, width: number, height: number): Box {
-  const { image } = shown;
-  if (!image) return { x: 0, y: 0, width, height };
-  const [x0, y0, x1, y1] = image.seen;
-  const across = width / image.width;
-  const down = height / image.height;
-  return { x: x0 * across, y: y0 * down, width: (x1 - x0) * across, height: (y1 - y0) * down };
 }

@@ -1,8 +1,9 @@
 /** Thumbnails of the images. */
 import { h, on, patchChildren, setAttribute, show } from "../../core/dom";
 import { walkWithArrows } from "../../core/roving";
+import { paintThumbnail } from "../shared/canvas";
+import type { PhotoStore } from "../shared/photos";
 import type { Context, Part } from "./context";
-import type { PhotoStore } from "./photos";
 import { progressOf, thumbnailLabel } from "./words";
 
 const SIZE = 80;
@@ -58,35 +59,12 @@ export function makeStrip(context: Context, photos: PhotoStore): Part {
           "--v",
           status?.state === "computing" ? `${100 * progressOf(status)}%` : "0%",
         );
-        paintThumbnail(button.firstElementChild as HTMLCanvasElement, photos.get(place)?.bitmap, painted);
+        const canvas = button.firstElementChild as HTMLCanvasElement;
+        const bitmap = photos.get(place)?.bitmap;
+        if (!bitmap || painted.get(canvas) === bitmap) return;
+        paintThumbnail(canvas, bitmap, 2 * SIZE);
+        painted.set(canvas, bitmap);
       });
     },
   };
-}
-
-/** Fills a square with the middle of a photo, once. */
-function paintThumbnail(
-  canvas: HTMLCanvasElement,
-  bitmap: ImageBitmap | undefined,
-  painted: WeakMap<HTMLCanvasElement, ImageBitmap>,
-): void {
-  if (!bitmap || painted.get(canvas) === bitmap) return;
-  const size = SIZE * 2;
-  canvas.width = canvas.height = size;
-  const brush = canvas.getContext("2d");
-  if (!brush) return;
-  const side = Math.min(bitmap.width, bitmap.height);
-  brush.imageSmoothingQuality = "high";
-  brush.drawImage(
-    bitmap,
-    (bitmap.width - side) / 2,
-    (bitmap.height - side) / 2,
-    side,
-    side,
-    0,
-    0,
-    size,
-    size,
-  );
-  painted.set(canvas, bitmap);
 }

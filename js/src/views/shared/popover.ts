@@ -43,7 +43,7 @@ export function makePopover(
     opened = new AbortController();
     node.hidden = false;
     button.setAttribute("aria-expanded", "true");
-    place(node, button);
+    hang(node, button);
     node.focus({ preventScroll: true });
     const outside = (event: Event) => {
       const path = event.composedPath();
@@ -88,7 +88,7 @@ export function makePopover(
 }
 
 /** Hangs a popover under its button, inside the view's width. */
-function place(node: HTMLElement, button: HTMLElement): void {
+export function hang(node: HTMLElement, button: HTMLElement): void {
   const root = node.closest<HTMLElement>(".ww");
   const parent = node.offsetParent;
   if (!root || !parent) return;

@@ -1,15 +1,41 @@
-/** Reading cells, and wiping, on the picture. */
+/** Reading cells, and wiping, on a picture. */
+import type { Box } from "../../core/box";
 import { on } from "../../core/dom";
-import type { Context } from "./context";
-import { type Shown, seenBox } from "./state";
+
+/** What can be read. */
+export interface Readable {
+  image: { width: number; height: number; seen: readonly [number, number, number, number] } | null;
+  /** Cells of the map; null if there is none. */
+  plane: { rows: number; columns: number } | null;
+}
+
+interface Context {
+  state: {
+    /** Cell that is read, or "outside" of what the model sees. */
+    reading: number | "outside" | null;
+    /** Share of the picture's width left of which the map is drawn. */
+    wipe: number | null;
+  };
+  act: { redraw(): void; toggle(name: "map"): void };
+  signal: AbortSignal;
+}
 
 /** A press that moves less than this, in pixels, is not a wipe. */
 const STILL = 6;
 
-type Look = () => Shown | null;
+type Look = () => Readable | null;
+
+/** Box of what the model sees, in pixels of a picture of this size. */
+export function seenBox({ image }: Pick<Readable, "image">, width: number, height: number): Box {
+  if (!image) return { x: 0, y: 0, width, height };
+  const [x0, y0, x1, y1] = image.seen;
+  const across = width / image.width;
+  const down = height / image.height;
+  return { x: x0 * across, y: y0 * down, width: (x1 - x0) * across, height: (y1 - y0) * down };
+}
 
 /** What lies at a point of the picture, given in shares of its width and height. */
-export function readingAt(shown: Shown, x: number, y: number): number | "outside" | null {
+export function readingAt(shown: Readable, x: number, y: number): number | "outside" | null {
   const seen = seenBox(shown, 1, 1);
   const across = (x - seen.x) / seen.width;
   const down = (y - seen.y) / seen.height;
@@ -25,7 +51,7 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   let pressed: number | null = null;
   let wiping = false;
 
-  const set = (reading: typeof state.reading) => {
+  const set = (reading: Context["state"]["reading"]) => {
     if (state.reading === reading) return;
     state.reading = reading;
     act.redraw();

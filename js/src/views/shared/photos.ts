@@ -1,5 +1,4 @@
 /** Photos, decoded from their bytes without `img` or `fetch`, which some hosts forbid. */
-import type { AnyModel } from "../../core/model";
 
 export interface Picture {
   bitmap: ImageBitmap;
@@ -7,8 +6,13 @@ export interface Picture {
   muted: HTMLCanvasElement;
 }
 
+/** What holds photos. */
+interface Holder {
+  get(name: "_photos"): DataView[] | undefined;
+}
+
 export class PhotoStore {
-  #model: AnyModel;
+  #model: Holder;
   #signal: AbortSignal;
   #ready: () => void;
   /** Decoded, or under way (null), by their bytes. */
@@ -19,7 +23,7 @@ export class PhotoStore {
    * @param signal - gives the memory back
    * @param ready - called when a photo can be drawn
    */
-  constructor(model: AnyModel, signal: AbortSignal, ready: () => void) {
+  constructor(model: Holder, signal: AbortSignal, ready: () => void) {
     this.#model = model;
     this.#signal = signal;
     this.#ready = ready;
@@ -28,7 +32,11 @@ export class PhotoStore {
 
   /** The photo at a place, or null until it is decoded. */
   get(place: number): Picture | null {
-    const bytes = this.#model.get("_photos")?.[place];
+    return this.of(this.#model.get("_photos")?.[place]);
+  }
+
+  /** The photo of these bytes, or null until it is decoded. */
+  of(bytes: DataView | undefined): Picture | null {
     if (!bytes) return null;
     const known = this.#pictures.get(bytes);
     if (known === undefined) {

@@ -1,0 +1,196 @@
+/** What travels between Python and a ConceptExplorer: traits and messages. */
+import wire from "../../../src/whatwhere/widgets/wire.json";
+import type { Failure, ImageInfo, State } from "./wire";
+
+export type MapKind = "codes" | "implicit" | "occlusion";
+export type CropKind = "active" | "relevant" | "random" | "lowest";
+
+/** Concepts in order of importance; each list has an entry a concept unless it says otherwise. */
+export interface BankInfo {
+  ids: number[];
+  letters: string[];
+  hues: string[];
+  /** Shares of the evidence; they sum to 1. */
+  importance: number[];
+  importance_error: (number | null)[];
+  /** What a concept adds to the explained logit on average, in logits. */
+  contribution: (number | null)[];
+  /** Ids of concepts that no photo uses. */
+  dead: number[];
+  /** What `importance` is, in words. */
+  method: string;
+  affine: boolean;
+  /** Means over the photos. */
+  residual: number | null;
+  base: number | null;
+  logit: number | null;
+  /** Number of photos in which a concept is at least 8 % of the evidence. */
+  present: number[];
+  classes: { name: string; value: number }[][];
+  quality: Quality;
+  caveats: string[];
+  about: [string, string][];
+  code: string;
+  complete: boolean;
+}
+
+export interface Quality {
+  error: number;
+  error_crops: number | null;
+  error_locations: number | null;
+  sparsity: number | null;
+  /** Share of the photos whose likeliest class stays when the concepts stand in for the layer. */
+  agreement: number | null;
+  r2: number | null;
+  n_images: number;
+  n_left_out: number;
+}
+
+export interface CropInfo {
+  image: string;
+  /** In pixels of the photo: x0, y0, x1, y1. */
+  box: [number, number, number, number];
+  activation: number;
+  kind: CropKind;
+}
+
+export interface PhotoInfo extends ImageInfo {
+  predicted: string;
+  /** Its probability; null without a network. */
+  p: number | null;
+  /** The explained logit: base + contributions + residual + gap. */
+  logit: number | null;
+  /** Null, and `contributions` empty, until the parts of the logit are known. */
+  base: number | null;
+  residual: number | null;
+  gap: number | null;
+  contributions: number[];
+  /** Whether it is read as the class that is explained; null if each is explained by its own. */
+  right: boolean | null;
+}
+
+export interface ConceptStatus {
+  state: State;
+  stage: string | null;
+  done: number;
+  total: number;
+  /** Seconds left. */
+  eta: number | null;
+  error: Failure | null;
+}
+
+/** What can be asked of the network; each reason is empty where nothing stands in the way. */
+export interface ModelInfo {
+  given: boolean;
+  /** Why there are no maps, and no what-if through the network. */
+  reason: string;
+  /** Why there is no strip. */
+  photos: string;
+  /** Why a concept cannot be split. */
+  split: string;
+}
+
+/** The traits of a ConceptExplorer. Public ones are written by both sides, the others by Python only. */
+export interface ConceptTraits extends Record<string, unknown> {
+  selected_concepts: number[];
+  selected_image: string;
+  map_kind: MapKind;
+  opacity: number;
+  threshold: number;
+  /** What-if factors by concept id, 0 to 2; absent is 1. */
+  scales: Record<string, number>;
+  names: Record<string, string>;
+  notes: Record<string, string>;
+  hidden: number[];
+  pinned: number[];
+  _title: string;
+  _target: string;
+  _bank: Partial<BankInfo>;
+  _crops: CropInfo[][];
+  /** One JPEG with all crops, row by row, in the order of `_crops`. */
+  _sprite: DataView;
+  _sprite_side: number;
+  _sprite_columns: number;
+  _images: PhotoInfo[];
+  _photos: DataView[];
+  /** The photo that is looked at, larger, by name. */
+  _large: Record<string, DataView>;
+  /** uint8 planes (r, h, w) of each photo. */
+  _codes: Record<string, DataView>;
+  /** Code that the highest level stands for, a concept. */
+  _code_scales: number[];
+  _grid: [number, number];
+  /** By `kind/name`: rows and columns as uint32, then uint8 planes (r, rows, columns). */
+  _overlays: Record<string, DataView>;
+  _overlay_scales: Partial<Record<string, number[]>>;
+  /** Whether a concept is in a photo at all. */
+  _present: Record<string, number[]>;
+  /** float32 (r, K): what a concept's mean code adds to every class; empty unless the head is affine. */
+  _effects: DataView;
+  _mean_codes: Record<string, number[]>;
+  /** float16 (photos, K). */
+  _logits: DataView;
+  _classes: string[];
+  _status: Partial<ConceptStatus>;
+  _seq: number;
+  _model: ModelInfo;
+  _kernel: boolean;
+}
+
+export type ConceptPublic = Pick<
+  ConceptTraits,
+  | "selected_concepts"
+  | "selected_image"
+  | "map_kind"
+  | "opacity"
+  | "threshold"
+  | "scales"
+  | "names"
+  | "notes"
+  | "hidden"
+  | "pinned"
+>;
+
+export const CONCEPT_PUBLIC: readonly string[] = wire.concepts.public_traits;
+export const CONCEPT_HEARING = { traits: wire.concepts.python_traits, kinds: new Set(wire.to_view) };
+export const CODE_LEVELS: number = wire.concepts.code_levels;
+export const LARGEST_SCALE: number = wire.concepts.largest_scale;
+export const LONGEST_NAME: number = wire.concepts.longest_name;
+export const LONGEST_NOTE: number = wire.concepts.longest_note;
+
+/** Bodies of the messages to Python, by kind. */
+export interface ConceptSent {
+  hello: Record<never, never>;
+  ack: { seq: number };
+  start: Record<never, never>;
+  stop: Record<never, never>;
+  set: { traits: Partial<ConceptPublic> };
+  /** `kind` is the message's own. */
+  map: { image: string; map_kind: MapKind };
+  whatif: { image: string; scales: Record<string, number> };
+  split: { concept: number };
+}
+
+export interface ClassChange {
+  name: string;
+  /** Probability as scaled, and as it is. */
+  p: number;
+  before: number;
+}
+
+/** A part of a concept that was split at an earlier layer. */
+export interface Part {
+  letter: string;
+  importance: number;
+  contribution: number | null;
+  crops: CropInfo[];
+  /** A JPEG in base64, its crops side by side. */
+  sprite: string;
+  sprite_side: number;
+}
+
+export type ConceptReply =
+  | { kind: "welcome" | "applied"; rid: string }
+  | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
+  | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
+  | { kind: "refused"; rid: string; message: string; superseded?: boolean };

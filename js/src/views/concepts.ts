@@ -1,0 +1,218 @@
+/**
+ * ConceptExplorer in the browser: what a network sees in a set of photos, and where.
+ *
+ * Synced state is in the model's traits (see `core/concept_wire.ts`); what only this view knows is in `ViewState`.
+ */
+import type { AnyWidget } from "@anywidget/types";
+import base from "../core/base.css";
+import {
+  CONCEPT_HEARING,
+  CONCEPT_PUBLIC,
+  type ConceptReply,
+  type ConceptSent,
+  type ConceptTraits,
+} from "../core/concept_wire";
+import { h, on, setAttribute } from "../core/dom";
+import { Kernel } from "../core/kernel";
+import { type AnyModel, listen } from "../core/model";
+import { followTheme } from "../core/theme";
+import { announcer, onFrame } from "../core/timing";
+import { makeActions } from "./concepts/actions";
+import { makeCards } from "./concepts/cards";
+import { makeChanges } from "./concepts/changes";
+import { CellStore } from "./concepts/codec";
+import type { ConceptKernel, Context } from "./concepts/context";
+import { makeDetail } from "./concepts/detail";
+import { makeEvidence } from "./concepts/evidence";
+import { makeHeading, makeQuality } from "./concepts/heading";
+import { History } from "./concepts/history";
+import { makeLegend } from "./concepts/legend";
+import { makeMaps } from "./concepts/maps";
+import { makeDrawing, makePicture, makePictureBar } from "./concepts/picture";
+import { Sprite } from "./concepts/sprite";
+import { deriveShown, type Shown, type ViewState } from "./concepts/state";
+import { makeStrip } from "./concepts/strip";
+import css from "./concepts/style.css";
+import { headWords, KEYS, selectionWords } from "./concepts/words";
+import { makeHead } from "./shared/head";
+import { PhotoStore } from "./shared/photos";
+import shared from "./shared/style.css";
+
+type Model = AnyModel<ConceptTraits>;
+
+/** A screen reader hears of a selection once it rests this long, in milliseconds. */
+const ANNOUNCE = 400;
+
+/** Escape stops a running job, then takes back wipe, cell and overlay; Ctrl+Z undoes; `?` lists the keys. */
+function followRootKeys(
+  root: HTMLElement,
+  context: Context,
+  shown: () => Shown,
+  toggleKeys: () => void,
+): void {
+  const { state, act, kernel, signal } = context;
+  const goBack = () => {
+    if (shown().status.state === "computing" && kernel.reachable) act.stop();
+    else if (state.wipe !== null) state.wipe = null;
+    else if (state.reading !== null) state.reading = null;
+    else if (shown().layers.length > 0) return act.clear();
+    act.redraw();
+  };
+  on(
+    root,
+    "keydown",
+    (event) => {
+      const command = event.ctrlKey || event.metaKey;
+      const typing = (event.target as Element).matches("input[type=text], textarea");
+      const undo = command && !typing && ["z", "y"].includes(event.key.toLowerCase());
+      if (!command || undo) event.stopPropagation(); // the notebook's own shortcuts
+      if (undo) {
+        event.preventDefault();
+        if (event.shiftKey || event.key.toLowerCase() === "y") act.redo();
+        else act.undo();
+      }
+      if (event.key === "?" && !typing) {
+        event.preventDefault();
+        toggleKeys();
+      }
+      if (event.key === "Escape") goBack();
+    },
+    signal,
+  );
+}
+
+/** What tests, and style, can see from outside. */
+function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: ConceptKernel): void {
+  const marks = {
+    state: shown.status.state,
+    seq: model.get("_seq"),
+    concepts: shown.rows.length,
+    selected: shown.layers.map(({ concept }) => concept.id).join(" "),
+    opened: shown.opened?.id ?? "",
+    image: shown.image?.name ?? "",
+    map: shown.missing ? "codes" : shown.kind,
+    photos: shown.image || shown.awaited ? 1 : 0,
+    kernel: kernel.reachable ? 1 : 0,
+  };
+  for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
+  setAttribute(root, "aria-label", `What ${model.get("_title")} sees in ${model.get("_target")}`);
+}
+
+/** Tells Python that a frame was drawn. */
+function makeAcknowledger(model: Model, kernel: ConceptKernel): () => void {
+  let acknowledged = 0;
+  return () => {
+    const frame = model.get("_seq");
+    if (frame <= acknowledged) return;
+    acknowledged = frame;
+    kernel.tell("ack", { seq: frame });
+  };
+}
+
+/** Makes all parts, and where they stand. */
+function makeParts(context: Context) {
+  const { model, act, signal } = context;
+  const photos = new PhotoStore(model, signal, act.redraw);
+  const sprite = new Sprite(signal, act.redraw);
+  const maps = makeMaps(context);
+  const head = makeHead(context, KEYS);
+  const strip = makeStrip(context, photos);
+  const bar = makePictureBar(context);
+  const picture = makePicture(context, photos, maps);
+  const legend = makeLegend(context);
+  const drawing = makeDrawing(context);
+  const heading = makeHeading(context);
+  const detail = makeDetail(context, sprite, photos);
+  const cards = makeCards(context, sprite, detail.writeNote);
+  const quality = makeQuality();
+  const evidence = makeEvidence(context);
+  const changes = makeChanges(context);
+  const middle = [bar, picture, legend, drawing, evidence, changes];
+  const right = [heading, cards, quality];
+  const grid = h(
+    "div",
+    { class: "grid" },
+    h("div", { class: "side" }, strip.node),
+    h("div", { class: "middle" }, ...middle.map(({ node }) => node)),
+    h("div", { class: "right" }, ...right.map(({ node }) => node)),
+  );
+  return {
+    head,
+    picture,
+    maps,
+    nodes: [head.node, grid, detail.node],
+    list: [strip, ...middle, ...right, detail],
+  };
+}
+
+/** Puts a view on the page, until the signal aborts. */
+function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
+  const state: ViewState = {
+    opened: null,
+    tab: "active",
+    map: true,
+    cells: false,
+    reading: null,
+    wipe: null,
+    renaming: null,
+    showHidden: false,
+    last: "",
+    dark: false,
+  };
+  const redraw = onFrame(draw, signal);
+  const kernel: ConceptKernel = new Kernel<ConceptSent, ConceptReply>(
+    model as unknown as AnyModel,
+    signal,
+    redraw.request,
+    CONCEPT_HEARING,
+  );
+  const history = new History();
+  const act = makeActions(model, state, history, kernel, redraw, signal);
+  const context: Context = { model, kernel, state, history, act, signal };
+  const parts = makeParts(context);
+  const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
+  const announce = announcer(spoken, ANNOUNCE, signal);
+  const acknowledge = makeAcknowledger(model, kernel);
+  const cells = new CellStore();
+  const root = h(
+    "div",
+    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
+    ...parts.nodes,
+    spoken,
+  );
+  const host = h("div", { "data-lm-suppress-shortcuts": "true" });
+  host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
+  let shown = deriveShown(model, state, cells);
+
+  function draw(): void {
+    state.dark = root.dataset.theme === "dark";
+    shown = deriveShown(model, state, cells);
+    state.last = shown.image?.name ?? state.last;
+    parts.head.update(headWords(model, shown, kernel.state));
+    for (const part of parts.list) part.update(shown);
+    markRoot(root, model, shown, kernel);
+    announce(selectionWords(shown));
+    if (parts.picture.drawn) setAttribute(root, "data-ready", 1);
+    acknowledge();
+    parts.maps.follow(shown);
+  }
+
+  for (const name of [...CONCEPT_PUBLIC, ...CONCEPT_HEARING.traits])
+    listen(model as unknown as AnyModel, `change:${name}`, redraw.request, signal);
+  followRootKeys(root, context, () => shown, parts.head.toggleKeys);
+  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
+  el.append(host);
+  signal.addEventListener("abort", () => host.remove(), { once: true });
+  followTheme(root, redraw.request, signal);
+  redraw.now();
+  kernel.poke();
+}
+
+export default {
+  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
+  render({ model, el }: { model: unknown; el: HTMLElement }): () => void {
+    const ending = new AbortController();
+    mount(model as Model, el, ending.signal);
+    return () => ending.abort();
+  },
+} satisfies AnyWidget;

@@ -1,0 +1,261 @@
+/** Sentences. All of them, so that they can be read, and changed, in one place. */
+import type {
+  BankInfo,
+  ConceptStatus,
+  ConceptTraits,
+  CropKind,
+  MapKind,
+  PhotoInfo,
+} from "../../core/concept_wire";
+import { amount, counted, percent, remaining, signed } from "../../core/format";
+import type { KernelState } from "../../core/kernel";
+import type { AnyModel } from "../../core/model";
+import type { HeadWords } from "../shared/head";
+import { type Piece, restOf } from "./evidence_sums";
+import type { Concept, Layer, Shown } from "./state";
+
+const DOT = " · ";
+
+const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
+const SAVED = "Saved page: concepts, photos and stored maps work; computing needs a notebook.";
+const AWAITED = "Photos come once the concepts are found";
+export const OUTSIDE = "not seen: the model's crop ends here";
+export const NO_PHOTOS = "No photos came with these concepts";
+export const NO_CROPS = "Crops come once the photos' codes are known.";
+
+export const KINDS: readonly [MapKind, string, string][] = [
+  ["codes", "Codes", "How much of the concept is at each place of the layer"],
+  ["implicit", "Pixels", "Which pixels the concept depends on: gradients through its exact codes"],
+  ["occlusion", "Occlusion", "What hiding parts of the photo does to the concept"],
+];
+
+export const TABS: readonly [CropKind, string, string][] = [
+  ["active", "Most active", "Where there is most of the concept"],
+  ["relevant", "Most relevant", "Where it adds most to the logit"],
+  ["random", "Random", "A random draw among the photos that have it"],
+  ["lowest", "Lowest", "Where there is least of it"],
+];
+
+export const KEYS: readonly [string[], string][] = [
+  [["Tab"], "next control"],
+  [["←", "→", "↑", "↓"], "walk concepts, photos, crops, cells"],
+  [["Enter"], "open a concept; on a crop, its photo"],
+  [["Space"], "lay a concept over the photo, or take it off"],
+  [["F2"], "rename"],
+  [["P"], "pin first"],
+  [["H"], "hide, or show again"],
+  [["M"], "menu of a concept"],
+  [["Ctrl", "Z"], "undo; with Shift, redo"],
+  [["Esc"], "close, stop, take concepts off the photo"],
+  [["?"], "this list"],
+];
+
+/** What the kernel's silence means, or nothing. */
+export function kernelWords(state: KernelState): string {
+  if (state === "saved") return SAVED;
+  return state === "silent" ? SILENT : "";
+}
+
+const STAGES: Record<string, string> = {
+  queued: "Queued",
+  images: "Reading photos",
+  crops: "Reading crops",
+  concepts: "Finding concepts",
+  codes: "Finding concepts in the photos",
+  importance: "Weighing concepts",
+  head: "Reading the classes",
+  maps: "Computing a map",
+  parts: "Splitting a concept",
+  "what-if": "Asking what if",
+};
+
+function statusWords(status: ConceptStatus, bank: BankInfo | null): string {
+  switch (status.state) {
+    case "empty":
+      return bank ? "" : "Not computed yet";
+    case "computing": {
+      const left = status.eta === null ? "" : DOT + remaining(status.eta);
+      const stage = status.stage ?? "";
+      const told = STAGES[stage] ?? (stage ? stage[0]?.toUpperCase() + stage.slice(1) : "Computing");
+      return told + left;
+    }
+    case "partial":
+      return "Stopped before the end: a sketch";
+    case "failed":
+      return "Failed";
+    case "done":
+      return bank ? `${counted(bank.quality.n_images, "photo")} explained` : "";
+  }
+}
+
+/** What the head says. */
+export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: KernelState): HeadWords {
+  const { status, bank } = shown;
+  const found = bank ? `${counted(bank.ids.length, "concept")} of ` : "Concepts of ";
+  const share = status.total > 0 ? Math.min(1, status.done / status.total) : 0;
+  const verbs = {
+    empty: bank ? "" : "Run",
+    computing: "Stop",
+    partial: "Continue",
+    failed: "Try again",
+    done: "",
+  };
+  return {
+    title: model.get("_title"),
+    subtitle: found + model.get("_target"),
+    status: statusWords(status, bank),
+    verb: verbs[status.state],
+    silence: kernelWords(kernel),
+    computing: status.state === "computing",
+    done: status.state === "done" || (status.state === "empty" && bank !== null),
+    progress: status.state === "done" ? 1 : share,
+  };
+}
+
+/** A share of the evidence, with its standard error where one is known. */
+export function shareWords({ importance, dead }: Concept): string {
+  return dead ? "unused" : percent(importance);
+}
+
+/** What a concept weighs, in a sentence. */
+export function weightWords(concept: Concept): string {
+  if (concept.dead) return "no photo uses it";
+  const spread = concept.error ? ` ± ${(100 * concept.error).toFixed(1)}` : "";
+  const share = `${percent(concept.importance).replace("\u00a0%", "")}${spread}\u00a0% of the evidence`;
+  return concept.contribution === null
+    ? share
+    : `${share}, ${signed(concept.contribution)} logits on average`;
+}
+
+/** What a card says to a screen reader after its letter, name and share. */
+export function cardWords(concept: Concept): string {
+  const parts = concept.dead ? [] : [" of the evidence"];
+  if (concept.contribution !== null) parts.push(`${signed(concept.contribution)} logits on average`);
+  if (concept.pinned) parts.push("pinned");
+  if (concept.hidden) parts.push("hidden");
+  if (concept.note) parts.push("has a note");
+  return parts.join(", ");
+}
+
+/** What selecting a concept did. */
+export function selectionWords(shown: Shown): string {
+  if (shown.layers.length === 0) return "No concept on the photo";
+  const told = shown.layers.map(
+    ({ concept, present }) =>
+      `${concept.letter} ${concept.title}${present === false ? ", absent in this photo" : ""}`,
+  );
+  const weight = shown.layers.length === 1 && shown.opened ? `, ${weightWords(shown.opened)}` : "";
+  return `On ${shown.image?.name ?? "no photo"}: ${told.join("; ")}${weight}`;
+}
+
+/** What stands over the picture: what is missing, what is absent. */
+export function pictureWords(shown: Shown, kernel: KernelState, refused: string, reason: string): string {
+  const { layers, missing } = shown;
+  if (shown.awaited) return AWAITED;
+  const said: string[] = [];
+  if (missing && layers.length > 0) {
+    if (refused) said.push(`${refused} Shown are codes.`);
+    else if (reason) said.push(`${reason} Shown are codes.`);
+    else if (kernel === "saved") said.push("This map is not stored in the page; shown are codes.");
+    else if (kernel === "silent") said.push("This map needs a kernel; shown are codes.");
+    else said.push("Computing this map; meanwhile codes");
+  }
+  const absent = layers.filter(({ present }) => present === false).map(({ concept }) => concept.letter);
+  if (absent.length === layers.length && layers.length === 1) said.push("absent in this photo");
+  else if (absent.length) said.push(`absent: ${absent.join(", ")}`);
+  return said.join(DOT);
+}
+
+/** A cell's place, and each concept's value there. */
+export function cellWords(shown: Shown, cell: number): { place: string; values: [Layer, string][] } {
+  const { plane } = shown;
+  if (!plane) return { place: "", values: [] };
+  const row = Math.floor(cell / plane.columns) + 1;
+  const column = (cell % plane.columns) + 1;
+  return {
+    place: `row ${row}, column ${column}`,
+    values: shown.layers
+      .slice(0, 4)
+      .map((layer) => [layer, layer.plane ? amount(layer.plane.values[cell] ?? Number.NaN) : "–"]),
+  };
+}
+
+/** What the picture is called by a screen reader. */
+export function pictureLabel(shown: Shown): string {
+  const name = shown.image?.name ?? "No photo";
+  const letters = shown.layers.filter(({ present }) => present !== false).map(({ concept }) => concept.title);
+  const what = letters.length ? `with ${letters.join(", ")} drawn on it` : "without a concept on it";
+  return `${name}, ${what}. Arrow keys read cells, Space shows or hides the map, Escape goes back.`;
+}
+
+/** What a photo's thumbnail is called. */
+export function thumbnailLabel(image: PhotoInfo): string {
+  const read = `read as ${image.predicted}${image.p === null ? "" : ` ${percent(image.p)}`}`;
+  return `${image.name}, ${read}${image.right === false ? ", misread" : ""}`;
+}
+
+const UNITS: Record<MapKind, string> = {
+  codes: "of code",
+  implicit: "of code a pixel",
+  occlusion: "of code lost",
+};
+
+/** The upper end of a legend. */
+export function legendWords(layer: Layer, kind: MapKind): string {
+  return `${amount(layer.top)} ${UNITS[kind]}`;
+}
+
+/** How well the concepts stand for the network. */
+export function qualityWords({ quality, complete }: BankInfo): string {
+  const parts = [`Error ${quality.error.toFixed(2)}`];
+  if (quality.agreement !== null) parts.push(`same class on ${percent(quality.agreement)} of the photos`);
+  if (quality.r2 !== null) parts.push(`R² of the logit ${quality.r2.toFixed(2).replace("-", "−")}`);
+  if (!complete) parts.unshift("A sketch, still converging");
+  return parts.join(DOT);
+}
+
+/** What one piece of the evidence is called. */
+export function pieceLabel(piece: Piece): string {
+  const value = `${signed(piece.value)} logits`;
+  if (piece.kind === "residual") return `outside the concepts, ${value}`;
+  if (piece.kind === "small") return `${counted(piece.count, "smaller concept")}, ${value} together`;
+  return `${piece.concept?.letter} ${piece.concept?.title}, ${value}`;
+}
+
+/** The sum under the evidence bar. */
+export function sumWords(image: PhotoInfo): string {
+  const concepts = image.contributions.reduce((all, value) => all + value, 0);
+  const parts = [`Logit ${signed(image.logit ?? Number.NaN)}: concepts ${signed(concepts)}`];
+  const rest = signed(restOf(image));
+  if (rest !== "0") parts.push(`hatched, outside the concepts ${rest}`);
+  const base = signed(image.base ?? 0);
+  if (base !== "0") parts.push(`without any feature ${base}`);
+  return parts.join(", ");
+}
+
+/** What a factor does to a concept. */
+export function factorWords(factor: number): string {
+  if (factor === 0) return "muted";
+  if (factor === 1) return "as it is";
+  if (factor === 2) return "doubled";
+  return `× ${factor.toFixed(2).replace(/0$/, "")}`;
+}
+
+export const SPLITTING = "Looking at the crops again, at an earlier layer…";
+
+/** What stands over the parts of a concept. */
+export function partsWords(layer: string, caveats: readonly string[]): string {
+  const [first, ...others] = caveats;
+  const more = others.length
+    ? ` And ${counted(others.length, "caution")} more: view.parts has the bank.`
+    : "";
+  return `Parts at ${layer}. ${first ?? ""}${more}`;
+}
+
+/** In how many photos a concept is. */
+export function presentWords(bank: BankInfo, row: number): string {
+  const count = bank.present?.[row];
+  return count === undefined || bank.contribution[row] === null
+    ? ""
+    : `In ${count} of ${counted(bank.quality.n_images, "photo")}`;
+}

@@ -1,0 +1,301 @@
+"""What a view of concepts shows: a bank, its photos, and what the network says of both."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from whatwhere.jobs import Step
+from whatwhere.widgets._concept_data import ConceptData, Facts, map_bytes, rounded, shared_scales
+from whatwhere.widgets._concept_net import ConceptNet
+from whatwhere.widgets._strip import Strip, make_strip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.model import VisionModel
+    from whatwhere.widgets._concept_data import Budget
+
+NO_BANK = "The concepts are not extracted yet. Run the cell in a notebook to see them."
+_NO_MODEL = "This needs the network: ConceptExplorer(bank, model)."
+_NOT_YET = "This needs the finished concepts; they are still being extracted."
+_NO_PHOTOS = "A split needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
+_MAP_BYTES = 10_000  # of all maps that were asked for: they are saved with the notebook
+
+
+class Explored:
+    """A bank, its photos and its network.
+
+    Parameters
+    ----------
+    model : VisionModel or None
+        The network.
+    images : mapping of str to image, or None
+        Whole photos.
+
+    Attributes
+    ----------
+    bank : ConceptBank or None
+        The concepts, in order of importance.
+    strip : Strip
+        Photos.
+    net : ConceptNet or None
+        The network, once the bank is finished.
+    facts : Facts
+        What it told.
+    extra : int or None
+        A photo that was asked for by name, and is shown whatever the others are.
+    """
+
+    def __init__(self, model: VisionModel | None, images: Mapping[str, Any] | None) -> None:
+        self._model, self._images = model, images
+        self._refusal = ""
+        self.bank: ConceptBank | None = None
+        self.strip, self.facts = Strip(NO_BANK), Facts()
+        self.net: ConceptNet | None = None
+        self.extra: int | None = None
+        self._data: ConceptData | None = None
+
+    def adopt(self, bank: ConceptBank) -> None:
+        """Take over a bank, and pair it with the network once it is finished.
+
+        Parameters
+        ----------
+        bank : ConceptBank
+            The bank.
+
+        Raises
+        ------
+        ValueError
+            If the network has other weights than the one that the bank came from, or none of the images is its own.
+        """
+        order = np.argsort(-bank.importance, kind="stable")
+        bank = bank if (order == np.arange(bank.rank)).all() else bank.take(order)
+        if self.bank is None or bank.source is not self.bank.source or bank.images != self.bank.images:
+            self.strip = make_strip(bank, self._images, self._model)
+        if bank.complete and self._model is not None:
+            self.net = ConceptNet(bank.on(self._model, images=self._images), self.strip)
+        self.bank, self.facts = bank, Facts()
+
+    def adopt_or_say(self, bank: ConceptBank) -> None:
+        """Take over a bank; what does not go with it is left out, and said.
+
+        Parameters
+        ----------
+        bank : ConceptBank
+            The bank.
+        """
+        try:
+            self.adopt(bank)
+        except ValueError as error:
+            self._refusal, self._model, self._images = str(error), None, None
+            self.adopt(bank)
+
+    def initial(self) -> dict[str, Any]:
+        """Say what is chosen at first.
+
+        Returns
+        -------
+        dict
+            Public traits by name.
+        """
+        bank = self.bank
+        if bank is None:
+            return {}
+        shown = self.strip.order(bank)
+        return {
+            "selected_concepts": [bank.ids[0]],
+            "selected_image": bank.images[shown[0]] if shown else "",
+            "names": dict(bank.labels),
+            "notes": dict(bank.notes),
+        }
+
+    def number_of(self, name: str) -> int | None:
+        """Find a photo.
+
+        Parameters
+        ----------
+        name : str
+            What the bank calls it.
+
+        Returns
+        -------
+        int or None
+            Its number in the bank; None if it is not there to be shown.
+        """
+        if self.bank is None or name not in self.bank.images:
+            return None
+        n = self.bank.images.index(name)
+        return n if self.strip.has(n) else None
+
+    def look_steps(self) -> Iterator[Step[ConceptBank]]:
+        """Ask the network what the bank does not say.
+
+        Yields
+        ------
+        Step
+            Photos looked at, and the bank.
+        """
+        bank, net, facts = self.bank, self.net, Facts()
+        yield Step(0, 1, "head", bank)
+        if bank is None or net is None:
+            return
+        for step in net.facts(self.strip.order(bank)):
+            facts = step.record or facts
+            yield Step(step.done, step.total, step.stage, bank)
+        self.facts = facts
+
+    def encode(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
+        """Write all that fits as it travels.
+
+        Parameters
+        ----------
+        budget : Budget
+            How much that is.
+        selected : sequence of int
+            Ids of the concepts that are chosen, the one that is looked at last.
+
+        Returns
+        -------
+        dict
+            Private traits by name.
+        """
+        bank = self.bank
+        if bank is None:
+            return {"_title": "" if self._model is None else self._model.name, "_model": self._describe_model()}
+        if self._data is None or self._data.bank is not bank or self._data.strip is not self.strip:
+            self._data = ConceptData(bank, self.strip, expected=bank.affine and self._model is not None)
+        opened = self._opened(bank, selected)
+        told = {"_title": bank.provenance.model, "_target": bank.target_name, "_model": self._describe_model()}
+        return self._data.traits(budget, self.facts, opened=opened, extra=self.extra) | told
+
+    def crops(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
+        """Write the crops alone.
+
+        Parameters
+        ----------
+        budget : Budget
+            How much they may be.
+        selected : sequence of int
+            Ids of the concepts that are chosen.
+
+        Returns
+        -------
+        dict
+            Private traits by name.
+        """
+        data = self._data
+        return {} if data is None else data.crops(budget, opened=self._opened(data.bank, selected))
+
+    @staticmethod
+    def _opened(bank: ConceptBank, selected: Sequence[int]) -> int:
+        return bank.ids.index(selected[-1]) if selected and selected[-1] in bank.ids else 0
+
+    def large(self, name: str, budget: Budget) -> dict[str, bytes]:
+        """Encode the photo that is looked at.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        budget : Budget
+            How much it may be.
+
+        Returns
+        -------
+        dict of str to bytes
+            A JPEG file by name; empty where there is no such photo.
+        """
+        n = self.number_of(name)
+        return {} if n is None else {name: self.strip.large(n, budget.large)}
+
+    @property
+    def why_no_net(self) -> str:
+        """Why nothing can be asked of the network; empty if it can."""
+        return self._refusal or (_NO_MODEL if self._model is None else "" if self.net is not None else _NOT_YET)
+
+    def clear(self) -> None:
+        """Give all up."""
+        self.bank = self.net = self.extra = self._data = self._model = self._images = None
+        self.strip, self.facts = Strip("The view was closed."), Facts()
+
+    def _describe_model(self) -> dict[str, Any]:
+        """Say what is there, and why the rest is not."""
+        bank, reason = self.bank, self.why_no_net
+        whole = bank is not None and (bank.source is not None or all(map(self.strip.has, range(len(bank.images)))))
+        return {
+            "given": not reason,
+            "reason": reason,
+            "photos": self.strip.reason,
+            "split": reason or ("" if whole else _NO_PHOTOS),
+        }
+
+
+class MapShelf:
+    """The maps that were computed for a view, as many as may be saved."""
+
+    def __init__(self) -> None:
+        self._maps: OrderedDict[tuple[str, str], ConceptMaps] = OrderedDict()
+        self.changed = False
+
+    def get(self, kind: str, name: str) -> ConceptMaps | None:
+        """Return the maps of a photo.
+
+        Parameters
+        ----------
+        kind : str
+            Method of the maps.
+        name : str
+            Name of the photo.
+
+        Returns
+        -------
+        ConceptMaps or None
+            If they are there.
+        """
+        return self._maps.get((kind, name))
+
+    def add(self, kind: str, name: str, maps: ConceptMaps) -> None:
+        """Keep the maps of a photo; those kept longest go where they are too many.
+
+        Parameters
+        ----------
+        kind : str
+            Method of the maps.
+        name : str
+            Name of the photo.
+        maps : ConceptMaps
+            The maps.
+        """
+        self._maps[kind, name] = maps
+        self._maps.move_to_end((kind, name))
+        while len(self._maps) > 1 and sum(each.values.size for each in self._maps.values()) > _MAP_BYTES:
+            self._maps.popitem(last=False)
+        self.changed = True
+
+    def clear(self) -> None:
+        """Forget all maps."""
+        self.changed = self.changed or bool(self._maps)
+        self._maps.clear()
+
+    def traits(self) -> dict[str, Any]:
+        """Write the maps as they travel, those of a kind on one scale a concept.
+
+        Returns
+        -------
+        dict
+            Private traits by name.
+        """
+        self.changed = False
+        overlays: dict[str, bytes] = {}
+        scales: dict[str, list[float | None]] = {}
+        for kind in sorted({kind for kind, _ in self._maps}):
+            maps = {name: each.values for (other, name), each in self._maps.items() if other == kind}
+            shared = shared_scales(list(maps.values()))
+            overlays |= {f"{kind}/{name}": map_bytes(values, shared) for name, values in maps.items()}
+            scales[kind] = rounded(shared)
+        return {"_overlays": overlays, "_overlay_scales": scales}

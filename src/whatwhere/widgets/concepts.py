@@ -1,0 +1,623 @@
+"""ConceptExplorer: what a network sees, and what it is worth."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import traitlets
+
+from whatwhere.concepts.bank import ConceptBank
+from whatwhere.concepts.palette import letter_of
+from whatwhere.concepts.picture import draw_words
+from whatwhere.drawing import mime_bundle
+from whatwhere.jobs import Job, Step
+from whatwhere.pixels.images import name_images
+from whatwhere.widgets._concept_data import NOTEBOOK, PAGE
+from whatwhere.widgets._errands import Errands, clicks
+from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
+from whatwhere.widgets._traits import ByConcept, ConceptIds, check_id, factor, words
+from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from PIL import Image
+
+    from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.model import VisionModel
+    from whatwhere.widgets._concept_net import ConceptNet
+    from whatwhere.widgets._errands import Errand
+
+_TOLD = WIRE["concepts"]
+_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
+_CARDS = 6  # in the picture for hosts that show no widgets
+_FALLBACK_BYTES = 16_000
+
+
+class ConceptExplorer(View):
+    """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
+
+    Parameters
+    ----------
+    bank : ConceptBank or Job of ConceptBank
+        The concepts. A job (``Craft(…).submit(…)``) is started at first display, and shown while it converges.
+    model : VisionModel, optional
+        The network that they came from. Without it crops and codes are shown; closest classes, maps, splits and what-if
+        need it.
+    images : dict, sequence or folder of images, optional
+        Whole photos, by the bank's names; others are left out. By default what the network saw of them is shown, which
+        a bank that was loaded from a file has not.
+    **traits : object
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    selected_concepts : list of int
+        Ids of the concepts that are shown over the photo; the most important at first.
+    selected_image : str
+        Name of the photo.
+    map_kind : {"codes", "implicit", "occlusion"}
+        What is shown over it: codes at each place; gradients of the codes; what hiding a part does to the code.
+    opacity : float
+        Of the overlay, in [0, 1]; default 0.8.
+    threshold : float
+        Share of a concept's scale below which it is transparent, in [0, 0.9]; default 0.1.
+    scales : dict of str to float
+        What if: factors of concepts by id, from 0 (none of it) to 2; 1 where there is none.
+    names, notes : dict of str to str
+        What a person calls the concepts, and writes of them, by id; see `annotated`.
+    hidden, pinned : list of int
+        Ids of concepts that are put away, or come first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `bank` is something else, the network has other weights than the one that the concepts came from, or none of
+        the images is one of the bank's.
+    TraitError
+        If an attribute gets a value it cannot take.
+
+    Notes
+    -----
+    Dicts and lists are told to the browser when they are assigned, not when they are changed in place:
+    ``view.names = view.names | {"3": "ears"}``.
+
+    Examples
+    --------
+    >>> import whatwhere as ww
+    >>> model = ww.load_model("efficientnet_lite0")
+    >>> bank = ww.Craft(n_concepts=3, fit_on="locations").run(model, ww.examples.photos())
+    >>> view = ww.ConceptExplorer(bank, model)
+    >>> view.names = {view.selected_concepts[0]: "fur"}
+    >>> list(view.annotated().labels.values())
+    ['fur']
+    """
+
+    kind = "concepts"
+    _esm = bundle("concepts.js")
+
+    selected_concepts = ConceptIds().tag(sync=True)
+    selected_image = traitlets.Unicode().tag(sync=True)
+    map_kind = traitlets.Enum(_TOLD["map_kinds"], "codes").tag(sync=True)
+    opacity = traitlets.Float(0.8, min=0, max=1).tag(sync=True)
+    threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
+    scales = ByConcept(factor).tag(sync=True)
+    names = ByConcept(words(_TOLD["longest_name"])).tag(sync=True)
+    notes = ByConcept(words(_TOLD["longest_note"])).tag(sync=True)
+    hidden = ConceptIds().tag(sync=True)
+    pinned = ConceptIds().tag(sync=True)
+
+    _title = traitlets.Unicode().tag(sync=True)
+    _target = traitlets.Unicode().tag(sync=True)
+    _bank = traitlets.Dict().tag(sync=True)
+    _crops: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _sprite = traitlets.Bytes().tag(sync=True)
+    _sprite_side = traitlets.Int(0).tag(sync=True)
+    _sprite_columns = traitlets.Int(1).tag(sync=True)
+    _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _large = traitlets.Dict().tag(sync=True)
+    _codes = traitlets.Dict().tag(sync=True)
+    _code_scales: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _grid: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _overlays = traitlets.Dict().tag(sync=True)
+    _overlay_scales = traitlets.Dict().tag(sync=True)
+    _present = traitlets.Dict().tag(sync=True)
+    _effects = traitlets.Bytes().tag(sync=True)
+    _mean_codes = traitlets.Dict().tag(sync=True)
+    _logits = traitlets.Bytes().tag(sync=True)
+    _classes: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _status = traitlets.Dict().tag(sync=True)
+    _seq = traitlets.Int(0).tag(sync=True)
+    _model = traitlets.Dict().tag(sync=True)
+
+    _handlers: ClassVar[dict[str, str]] = {
+        "ack": "_on_ack",
+        "start": "_on_start",
+        "stop": "_on_stop",
+        "map": "_on_map",
+        "whatif": "_on_whatif",
+        "split": "_on_split",
+    }
+
+    def __init__(
+        self,
+        bank: ConceptBank | Job[ConceptBank],
+        model: VisionModel | None = None,
+        images: Any = None,
+        **traits: Any,
+    ) -> None:
+        if not isinstance(bank, ConceptBank | Job):
+            raise TypeError(
+                f"bank: wanted a ConceptBank or a Job that makes one, as Craft's run and submit give, got "
+                f"{type(bank).__name__}."
+            )
+        self._device = "cpu" if model is None else str(model.device)
+        self._explored = Explored(model, None if images is None else name_images(images))
+        self._source = bank if isinstance(bank, Job) else None
+        self._look: Job[ConceptBank] | None = None
+        self._shelf, self._parts = MapShelf(), dict[int, ConceptBank]()
+        self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
+        self._error: dict[str, str] | None = None
+        self._gate, self._begun, self._follows = FrameGate(), False, "selected_concepts" not in traits
+        self._errands = Errands(self._device, lambda: self._say("errands"))
+        self._unwatch: Callable[[], None] = lambda: None
+        self._drawn: tuple[object, ...] = ()
+        self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
+        if ready is not None:
+            self._explored.adopt(ready)
+            traits = self._explored.initial() | traits
+        super().__init__(**traits)
+        self._publish(force=True)
+        if self._source is not None:
+            self._unwatch = self._source.watch(lambda _: self._say("bank"))
+        self.observe(self._on_choice, ["selected_concepts", "selected_image", "map_kind"])
+
+    # -- for Python ---------------------------------------------------------------------------------------------------
+
+    @property
+    def bank(self) -> ConceptBank | None:
+        """The concepts that are shown, the most important first; None before there are any."""
+        return self._explored.bank
+
+    @property
+    def ids(self) -> list[int] | None:
+        """Ids of the concepts, the most important first; None before there are any."""
+        return None if self.bank is None else list(self.bank.ids)
+
+    @property
+    def job(self) -> Job[ConceptBank]:
+        """The job that extracts the concepts; of finished ones, the job that asks the network about them."""
+        return self._source or self._looking()
+
+    @property
+    def parts(self) -> dict[int, ConceptBank]:
+        """The banks that concepts were split into in this view, by the concept's id."""
+        return dict(self._parts)
+
+    def start(self) -> Job[ConceptBank]:
+        """Start, or continue, what `job` does.
+
+        Returns
+        -------
+        Job
+            The job; a new one if the last look at the network has failed.
+
+        Raises
+        ------
+        RuntimeError
+            If the view was closed.
+        """
+        self._begun, self._error = True, None
+        if self._source is not None and self._source.state != "done":
+            self._source.start(priority=next(clicks))
+        else:
+            self._looking().start(priority=next(clicks))
+        self._say("bank")
+        return self.job
+
+    def stop(self) -> None:
+        """Stop all that is being computed; what there is stays, and `start` continues."""
+        for job in (self._source, self._look):
+            if job is not None:
+                job.stop()
+        self._errands.drop_all()
+
+    def compute_maps(self, image: str | None = None, kind: str | None = None) -> Job[ConceptMaps]:
+        """Compute the maps of all concepts on a photo, to be shown over it.
+
+        Parameters
+        ----------
+        image : str, optional
+            Its name; by default the one that is shown.
+        kind : {"implicit", "occlusion"}, optional
+            By default `map_kind`.
+
+        Returns
+        -------
+        Job
+            Of `whatwhere.concepts.maps.ConceptMaps`; started.
+
+        Raises
+        ------
+        ValueError
+            If there is no such photo or kind, or no network.
+        """
+        return self._map(self.selected_image if image is None else image, self.map_kind if kind is None else kind)
+
+    def annotated(self) -> ConceptBank:
+        """Return the bank with the names and notes that were given in the view, to be saved with it.
+
+        Returns
+        -------
+        ConceptBank
+            With `labels` and `notes`.
+
+        Raises
+        ------
+        RuntimeError
+            If there are no concepts yet.
+        """
+        if self.bank is None:
+            raise RuntimeError("There are no concepts yet: view.job.wait() makes them.")
+        labels, notes = ({int(key): text for key, text in told.items()} for told in (self.names, self.notes))
+        return self.bank.annotated(labels, notes)
+
+    def close(self) -> None:
+        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+        if hasattr(self, "_explored"):  # a view that refused its bank is collected half made
+            self._unwatch()
+            self._errands.drop_all()
+            if self._source is not None and self._begun:
+                self._source.stop()  # it was given: it may be continued elsewhere
+            self._source, self._streamed, self._drawn = None, None, ()
+            self._looking().discard()
+            self._explored.clear()
+            self._shelf.clear()
+            self._parts.clear()
+        layout = self._trait_values.get("layout")
+        if layout is not None:
+            layout.close()
+        super().close()
+
+    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write one HTML page that opens from disk, without network or kernel, and still reacts.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to write; an existing file is replaced.
+        title : str, optional
+            Title of the page; by default it names the model and the class.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Notes
+        -----
+        The page holds more photos and crops than a notebook does, and the maps that were computed; computing more needs
+        a notebook. What-if works in it where all behind the layer is affine and ``view.job`` is done.
+        """
+        from whatwhere.export import write_page
+
+        return write_page(path, [self], title=title or f"What {self._title} sees: {self._target}")
+
+    def picture(self) -> Image.Image:
+        """Draw a card for each concept.
+
+        Returns
+        -------
+        PIL.Image.Image
+            An RGB picture; it says so where there are no concepts yet.
+        """
+        return draw_words(NO_BANK) if self.bank is None else self.bank.picture()
+
+    def describe(self) -> str:
+        """Say in a few lines what the view shows.
+
+        Returns
+        -------
+        str
+            The caption of `picture`.
+        """
+        return NO_BANK if self.bank is None else self.bank.describe()
+
+    def __repr__(self) -> str:
+        return f"<ConceptExplorer: {self.describe()}>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        if not self._begun:
+            self.start()
+        if shown is None:
+            return None
+        data, metadata = shown
+        bank = self.bank
+        small = self.picture() if bank is None else bank.take(list(range(min(bank.rank, _CARDS)))).picture()
+        return {**mime_bundle(small, self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+
+    # -- choices ------------------------------------------------------------------------------------------------------
+
+    @traitlets.validate("selected_image")
+    def _check_image(self, proposal: Any) -> str:
+        name: str = proposal["value"]
+        bank = self.bank
+        if bank is None or not bank.complete or (not name and self._explored.strip.reason):
+            return name  # settled when the photos are known
+        if self._explored.number_of(name) is None:
+            raise traitlets.TraitError(
+                f"selected_image: wanted one of {list(bank.images[:3])} …, {len(bank.images)} in all, got {name!r}. "
+                f"{self._explored.strip.reason}"
+            )
+        return name
+
+    def _on_choice(self, change: Any) -> None:
+        """Show the photo that was chosen, and compute its maps."""
+        if change["name"] == "selected_concepts":
+            self._follows = False
+            self.write(**self._explored.crops(NOTEBOOK, self.selected_concepts))  # more of the one that is looked at
+            return
+        explored, n = self._explored, self._explored.number_of(self.selected_image)
+        if n is None:
+            return
+        if change["name"] == "selected_image":
+            self.write(_large=explored.large(self.selected_image, NOTEBOOK))
+        if all(shown["name"] != self.selected_image for shown in self._images):
+            self._fetch(n)
+        if self._begun and explored.net is not None and self.map_kind != "codes":
+            self._map(self.selected_image, self.map_kind)
+
+    def _fetch(self, n: int) -> None:
+        """Bring a photo into the strip, with its logits where the others have theirs."""
+        net, facts = self._explored.net, self._explored.facts
+        if net is None or not facts.logits or n in facts.logits:
+            self._bring(n)
+        else:
+            self._errands.run(("look", n), "photo", lambda: net.look(n), self._on_looked)
+
+    def _on_looked(self, errand: Errand) -> None:
+        found = errand.job.record
+        if found is None:
+            self._note_failure("The photo could not be looked at.", errand)
+            return
+        self._explored.facts.logits.update(found)
+        self._bring(next(iter(found)))
+
+    def _bring(self, n: int) -> None:
+        self._explored.extra = n
+        self._say("bank")
+
+    def _settle_choices(self) -> None:
+        """Keep what was chosen while concepts change; observers are not called: one might wait for the worker."""
+        bank = self.bank
+        if bank is None:
+            return
+        known, first = set(bank.ids), self._explored.initial()
+        kept: dict[str, Any] = {}
+        for name in ("selected_concepts", "hidden", "pinned"):
+            kept[name] = [concept_id for concept_id in getattr(self, name) if concept_id in known]
+        for name in ("scales", "names", "notes"):
+            kept[name] = {key: value for key, value in getattr(self, name).items() if int(key) in known}
+        if not kept["selected_concepts"] or (self._follows and bank.complete):
+            kept["selected_concepts"] = first["selected_concepts"]
+        if self._explored.number_of(self.selected_image) is None:
+            kept["selected_image"] = first["selected_image"]
+        changed = {name: value for name, value in kept.items() if value != getattr(self, name)}
+        self._trait_values.update(changed)
+        if changed:
+            self.send_state(list(changed))
+
+    # -- what the browser is told -------------------------------------------------------------------------------------
+
+    def _say_now(self, key: str) -> None:
+        del key
+        self._publish()
+
+    def _publish(self, *, force: bool = False) -> None:
+        """Send what is new: a bank, if the browser has drawn the last, maps, answers and progress."""
+        with self._exclusive():
+            status = self._describe_status()  # read before the record, so that "done" never comes before its bank
+            try:
+                self._publish_bank(force=force)
+                if self._shelf.changed:
+                    self.write(**self._shelf.traits())
+                while self._answers:
+                    kind, rid, content = self._answers.popleft()
+                    self.reply(kind, rid, **content)
+            finally:
+                if force or status["state"] != "computing" or self._gate.progress():
+                    self.write(_status=status)
+
+    def _publish_bank(self, *, force: bool) -> None:
+        explored, source = self._explored, self._source
+        record = source.record if source is not None else self._streamed
+        wanted = (record, explored.facts, explored.extra)
+        if not force and all(new is old for new, old in zip(wanted, self._drawn, strict=False)) and self._drawn:
+            return
+        frame = self._gate.frame(force=force or source is None or not source.active)
+        if frame is None:
+            return
+        if record is not None and record is not self._streamed:
+            self._streamed = record
+            explored.adopt_or_say(record)
+            self._shelf.clear()
+            self._settle_choices()
+        large = explored.large(self.selected_image, NOTEBOOK)
+        self.write(**explored.encode(NOTEBOOK, self.selected_concepts), _large=large, _seq=frame)
+        self._drawn = (record, explored.facts, explored.extra)
+        if self._begun and record is not None and record.complete and self._looking().state == "idle":
+            self._looking().start(priority=next(clicks))
+
+    def _looking(self) -> Job[ConceptBank]:
+        """Return the job that asks the network what the bank does not say; a new one if it has failed."""
+        if self._look is None or self._look.state == "failed":
+            self._look = Job(self._explored.look_steps, device=self._device, name="ConceptExplorer")
+            self._look.watch(lambda _: self._say("bank"))
+        return self._look
+
+    def exported_state(self) -> dict[str, Any]:
+        """Return the state that an exported page needs: more photos and crops, and nothing under way.
+
+        Returns
+        -------
+        dict
+            The view's own synced traits as they travel.
+        """
+        with self._exclusive():
+            self._publish(force=True)
+            large = self._explored.large(self.selected_image, PAGE)
+            state = {**super().exported_state(), **self._explored.encode(PAGE, self.selected_concepts), "_large": large}
+        status = state["_status"]
+        if status["state"] == "computing":
+            bank = self.bank
+            resting = "empty" if bank is None else "done" if bank.complete else "partial"
+            status = {**status, "state": resting, "stage": None, "eta": None}
+        return {**state, "_status": status}
+
+    def _describe_status(self) -> dict[str, Any]:
+        job, bank = self._under_way(), self.bank
+        step = None if job is None else job.step
+        complete = bank is not None and bank.complete
+        resting = "done" if complete else "empty" if bank is None else "partial"
+        state = resting if job is None else _STATES.get(job.state, resting)
+        error = self._error if job is None or job.error is None else _describe_error(job.error)
+        active = job is not None and job.active
+        return {
+            "state": "failed" if error is not None and not active else state,
+            "stage": "queued" if job is not None and job.state == "queued" else step.stage if step else None,
+            "done": step.done if step is not None else 0,
+            "total": step.total if step is not None else 0,
+            "eta": job.seconds_left if job is not None and active else None,
+            "seconds": job.seconds if job is not None else 0,
+            "error": None if active else error,
+        }
+
+    def _under_way(self) -> Job[Any] | None:
+        """Choose the job that progress is told of."""
+        if self._source is not None and self._source.state != "done":
+            return self._source
+        look = self._look
+        return self._errands.current or (look if look is not None and look.state not in ("idle", "done") else None)
+
+    # -- what the browser asks ----------------------------------------------------------------------------------------
+
+    def _on_ack(self, content: dict[str, Any]) -> None:
+        frame = content.get("seq")
+        if isinstance(frame, int):
+            self._gate.acknowledge(frame)
+
+    def _on_start(self, content: dict[str, Any]) -> None:
+        del content
+        self.start()
+
+    def _on_stop(self, content: dict[str, Any]) -> None:
+        del content
+        self.stop()
+
+    def _on_map(self, content: dict[str, Any]) -> None:
+        rid = content.get("rid")
+        try:
+            self._map(content.get("image"), content.get("map_kind"), rid)
+        except ValueError as error:
+            self._refuse(rid, str(error))
+
+    def _map(self, name: Any, kind: Any, rid: Any = None) -> Job[ConceptMaps]:
+        net, n = self._net(), self._number("image", name)
+        kinds = [known for known in _TOLD["map_kinds"] if known != "codes"]
+        if kind not in kinds:
+            raise ValueError(f"kind: wanted one of {kinds}, which are computed, got {kind!r}.")
+        stored = self._shelf.get(kind, name)
+        again = None if stored is None else Step(1, 1, "maps", stored)
+        steps = (lambda: net.maps(n, kind)) if again is None else (lambda: iter([again]))
+        self._error = None
+        return self._errands.run((kind, name), f"{kind} maps of {name}", steps, self._on_mapped, rid)
+
+    def _on_mapped(self, errand: Errand) -> None:
+        maps = errand.job.record
+        if errand.job.state != "done" or maps is None or not maps.complete:
+            self._note_failure("The maps could not be computed.", errand)
+            return
+        kind, name = errand.key
+        self._shelf.add(kind, name, maps)
+        self._answers.extend(("applied", rid, {}) for rid in errand.rids)
+
+    def _on_whatif(self, content: dict[str, Any]) -> None:
+        rid, given = content.get("rid"), content.get("scales")
+        try:
+            net, n = self._net(), self._number("image", content.get("image"))
+            scales = {int(k): v for k, v in type(self).scales.validate(self, given).items()}
+        except (ValueError, traitlets.TraitError) as error:
+            self._refuse(rid, str(error))
+            return
+        self._errands.drop("what-if")  # the latest wins
+        self._errands.run("what-if", "what-if", lambda: net.what_if(n, scales), self._on_answered, rid)
+
+    def _on_answered(self, errand: Errand) -> None:
+        answer = errand.job.record
+        if answer is None:
+            self._note_failure("What if could not be computed.", errand)
+            return
+        self._answers.extend(("whatif", rid, answer) for rid in errand.rids)
+
+    def _on_split(self, content: dict[str, Any]) -> None:
+        rid = content.get("rid")
+        try:
+            concept_id = check_id(self, "concept", content.get("concept"))
+            net = self._net()
+        except (ValueError, traitlets.TraitError) as error:
+            self._refuse(rid, str(error))
+            return
+        stored = self._parts.get(concept_id)
+        again = None if stored is None else Step(1, 1, "parts", stored)
+        steps = (lambda: net.parts(concept_id)) if again is None else (lambda: iter([again]))
+        self._errands.run(("split", concept_id), f"split of {letter_of(concept_id)}", steps, self._on_parts, rid)
+
+    def _on_parts(self, errand: Errand) -> None:
+        parts, net = errand.job.record, self._explored.net
+        if errand.job.state != "done" or parts is None or parts.parent is None or net is None:
+            self._note_failure("The concept could not be split.", errand)
+            return
+        concept_id = parts.parent[1]
+        self._parts[concept_id] = parts
+        told = {"parent": concept_id, **net.describe_parts(parts, letter_of(concept_id))}
+        self._answers.extend(("split", rid, told) for rid in errand.rids)
+
+    def _net(self) -> ConceptNet:
+        net = self._explored.net
+        if net is None:
+            raise ValueError(self._explored.why_no_net)
+        return net
+
+    def _number(self, field: str, name: Any) -> int:
+        n = self._explored.number_of(name) if isinstance(name, str) else None
+        if n is None:
+            raise ValueError(
+                f"{field}: wanted a photo of the bank, got {name!r}. {self._explored.strip.reason}".rstrip()
+            )
+        return n
+
+    def _note_failure(self, what: str, errand: Errand) -> None:
+        """Say why there is no answer."""
+        error = errand.job.error
+        superseded = error is None  # stopped, or a newer question came
+        if error is not None:
+            self._error = {**_describe_error(error), "what": what}
+        why = "It was stopped." if error is None else f"{what} {error}"
+        for rid in errand.rids:
+            self._answers.append(("refused", rid, {"message": why, "suggestions": [], "superseded": superseded}))
+
+    def _refuse(self, rid: Any, message: str) -> None:
+        self.reply("refused", rid, message=message, suggestions=[], superseded=False)
+
+
+def _describe_error(error: BaseException) -> dict[str, str]:
+    return {
+        "what": "The computation failed.",
+        "why": f"{type(error).__name__}: {error}",
+        "todo": "view.job.error holds the exception of an extraction; what was computed before stays.",
+    }

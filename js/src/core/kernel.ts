@@ -71,7 +71,7 @@ export class Kernel {
   }
 
   /** Sends a message that wants no answer. */
-  tell<K extends "ack" | "start" | "stop">(kind: K, body: ToKernel[K]): void {
+  tell<K extends "ack" | "start" | "stop" | "alone">(kind: K, body: ToKernel[K]): void {
     if (this.#state === "saved" || this.#signal.aborted) return;
     this.#send(kind, body, makeRid());
     if (kind !== "ack") this.poke();

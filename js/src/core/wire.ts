@@ -76,6 +76,9 @@ export interface Traits extends Record<string, unknown> {
   opacity: number;
   threshold: number;
   colormap: ColormapName;
+  /** Reference to the model of what is selected. */
+  _selection: string;
+  _class_count: number;
   _title: string;
   _images: ImageInfo[];
   _photos: DataView[];
@@ -106,7 +109,10 @@ export interface ToKernel {
   ack: { seq: number };
   start: { image: string };
   stop: { image: string };
-  explain: { image: string; query: string | number };
+  /** `select`: whether the class is also selected, or only read. */
+  explain: { image: string; query: string | number; select: boolean };
+  /** This host finds no other models: Python sends what mirrors the selection. */
+  alone: Record<never, never>;
   set: { traits: Partial<PublicTraits> };
 }
 

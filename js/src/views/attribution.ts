@@ -8,12 +8,14 @@ import base from "../core/base.css";
 import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
+import { type Chosen, Selection } from "../core/selection";
 import { followTheme } from "../core/theme";
 import { debounce, onFrame, type Redraw } from "../core/timing";
-import { type ColormapName, PUBLIC_TRAITS, PYTHON_TRAITS } from "../core/wire";
+import { type ColormapName, PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
 import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
+import { followSelection } from "./attribution/following";
 import { makeHead } from "./attribution/head";
 import { PhotoStore } from "./attribution/photos";
 import { makePicture } from "./attribution/picture";
@@ -33,39 +35,42 @@ function makeExplainer({ model, kernel }: Context): (shown: Shown) => void {
     const key = `${classId}/${image.name}`;
     if (asked.has(key) || classId === null) return;
     asked.add(key);
-    void kernel.ask("explain", { image: image.name, query: classId });
+    void kernel.ask("explain", { image: image.name, query: classId, select: false });
   };
 }
 
 /** What people do, as changes of traits and messages. Drawing comes before saving: it must not wait. */
 function makeActions(
   model: AnyModel,
-  state: ViewState,
+  selection: Selection,
   kernel: Kernel,
+  state: ViewState,
   redraw: Redraw,
   signal: AbortSignal,
 ): Actions {
   const writer = new TraitWriter(model, kernel, signal);
   const saveSoon = debounce(() => writer.save(), SAVE_AFTER, signal);
   const shownImage = () => model.get("selected_image");
+  /** Selects for all views of the selection; where the host finds none, for this one. */
+  const choose = <K extends "selected_image" | "selected_class">(
+    name: K,
+    value: Traits[K],
+    chosen: Chosen,
+  ) => {
+    if (value === model.get(name)) return;
+    const start = performance.now();
+    if (selection.state === "shared") {
+      selection.set(chosen);
+      kernel.poke();
+    } else writer.set(name, value);
+    redraw.now();
+    performance.clearMeasures("ww-draw");
+    performance.measure("ww-draw", { start, end: performance.now() });
+    writer.save();
+  };
   return {
-    selectImage(name) {
-      if (name === shownImage()) return;
-      state.reading = null;
-      state.wipe = null;
-      writer.set("selected_image", name);
-      redraw.now();
-      writer.save();
-    },
-    selectClass(id) {
-      if (id === model.get("selected_class")) return;
-      const start = performance.now();
-      writer.set("selected_class", id);
-      redraw.now();
-      performance.clearMeasures("ww-draw");
-      performance.measure("ww-draw", { start, end: performance.now() });
-      writer.save();
-    },
+    selectImage: (name) => choose("selected_image", name, { images: [name] }),
+    selectClass: (id) => choose("selected_class", id, { class_id: id }),
     adjust(name, value) {
       writer.set(name, value);
       redraw.request();
@@ -134,7 +139,8 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const state: ViewState = { map: true, uncertainty: false, cells: false, reading: null, wipe: null };
   const redraw = onFrame(draw, signal);
   const kernel = new Kernel(model, signal, redraw.request);
-  const act = makeActions(model, state, kernel, redraw, signal);
+  const selection = new Selection(model, follow, signal);
+  const act = makeActions(model, selection, kernel, state, redraw, signal);
   const context: Context = { model, kernel, state, act, signal };
   const photos = new PhotoStore(model, signal, redraw.request);
   const planes = new PlaneStore();
@@ -159,8 +165,15 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   let shown = deriveShown(model, planes);
   let acknowledged = 0;
 
+  function follow(): void {
+    if (selection.state === "alone") kernel.tell("alone", {});
+    followSelection(model, selection);
+  }
+
   function draw(): void {
+    const before = shown.image?.name;
     shown = deriveShown(model, planes);
+    if (shown.image?.name !== before) state.reading = state.wipe = null;
     for (const part of parts) part.update(shown);
     markRoot(root, model, shown, kernel);
     if (picture.drawn) setAttribute(root, "data-ready", 1);

@@ -1,5 +1,6 @@
 """The Python half of each view. Importing it imports no torch."""
 
 from whatwhere.widgets.attribution import AttributionView
+from whatwhere.widgets.selection import Selection
 
-__all__ = ["AttributionView"]
+__all__ = ["AttributionView", "Selection"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import traitlets
@@ -41,3 +42,37 @@ class ClassTrait(traitlets.TraitType[Any, Any]):
         except (UnknownClassError, TypeError) as error:
             raise traitlets.TraitError(f"selected_class: {error}") from None
         return resolved
+
+
+class IdTrait(traitlets.TraitType[Any, Any]):
+    """What something is counted as: an integer from 0."""
+
+    info_text = "an id, an integer from 0"
+
+    def validate(self, obj: Any, value: Any) -> int:
+        """Take any integer type for the integer that it is.
+
+        Parameters
+        ----------
+        obj : HasTraits
+            The widget.
+        value : int
+            What was assigned.
+
+        Returns
+        -------
+        int
+            The id.
+
+        Raises
+        ------
+        TraitError
+            If it is no integer, or below 0.
+        """
+        try:
+            number = -1 if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            number = -1
+        if number < 0:
+            self.error(obj, value)
+        return number

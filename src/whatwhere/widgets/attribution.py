@@ -10,13 +10,13 @@ import traitlets
 from whatwhere.attribution import Attribution, Sobol
 from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._traits import ClassTrait
-from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
+from whatwhere.widgets._view import WIRE, FrameGate, bundle
+from whatwhere.widgets.selection import Selection, first_known
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL import Image
 
     from whatwhere.classes import ClassNames
@@ -31,7 +31,7 @@ _clicks = itertools.count(1)  # the latest of all views goes first
 _STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 
 
-class AttributionView(View):
+class AttributionView(LinkedView):
     """Where a network looks: photos with a living Sobol map.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -45,15 +45,18 @@ class AttributionView(View):
         Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
     method : Sobol, optional
         By default ``Sobol(grid=8, rows=32, seed=0)``.
+    selection : Selection, optional
+        Photo and class that are chosen, shared with other views; by default one of its own.
     **traits : object
         Initial values of the attributes below.
 
     Attributes
     ----------
     selected_image : str
-        Name of the photo that is shown.
+        Name of the photo that is shown: the first of ``selection.images`` that the view has.
     selected_class : int or None
-        Class that is explained; takes a name or an id. None follows the predicted class of each photo.
+        Class that is explained, ``selection.class_id``; takes a name or an id. None follows the predicted class of each
+        photo.
     opacity : float
         Of the map, in [0, 1]; default 0.8.
     threshold : float
@@ -87,6 +90,7 @@ class AttributionView(View):
     threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
     colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
 
+    _class_count = traitlets.Int().tag(sync=True)
     _title = traitlets.Unicode().tag(sync=True)
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -95,6 +99,8 @@ class AttributionView(View):
     _planes = traitlets.Dict().tag(sync=True)
     _seq = traitlets.Int(0).tag(sync=True)
 
+    _mirrors = ("selected_image", "selected_class")
+    _followed = ("images", "class_id")
     _handlers: ClassVar[dict[str, str]] = {
         "ack": "_on_ack",
         "start": "_on_start",
@@ -102,8 +108,17 @@ class AttributionView(View):
         "explain": "_on_explain",
     }
 
-    def __init__(self, model: VisionModel, images: Any, *, method: Sobol | None = None, **traits: Any) -> None:
+    def __init__(
+        self,
+        model: VisionModel,
+        images: Any,
+        *,
+        method: Sobol | None = None,
+        selection: Selection | None = None,
+        **traits: Any,
+    ) -> None:
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        shared = self._join(selection)
         self._class_names: ClassNames = model.class_names
         self._model = model
         self._photo_of = photos
@@ -113,16 +128,20 @@ class AttributionView(View):
         self._asked: dict[str, set[int]] = {name: set() for name in photos}
         self._gate = FrameGate()
         self._begun = False
-        traits.setdefault("selected_image", next(iter(photos)))
+        told = [name for name in self._mirrors if name in traits]
+        traits.setdefault("selected_image", first_known(shared.images, photos) or next(iter(photos)))
         super().__init__(**traits)
+        self._agree(told)
+        self._begin_to_follow()
         limit = _PHOTO_BYTES // len(photos)
         self.write(
+            _class_count=len(model.class_names),
             _title=model.name,
             _images=[self._describe_image(name, photo) for name, photo in photos.items()],
             _photos=[encode(to_picture(photo.pixels), limit=limit) for photo in photos.values()],
             _status={name: self._describe_status(name) for name in photos},
         )
-        self.observe(self._on_selection, ["selected_image", "selected_class"])
+        self.observe(self._on_selection, list(self._mirrors))
 
     @property
     def job(self) -> Job[Attribution]:
@@ -165,32 +184,22 @@ class AttributionView(View):
             layout.close()
         super().close()
 
-    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
-        """Write one HTML page that opens from disk, without network or kernel, and still reacts.
-
-        Parameters
-        ----------
-        path : str or Path
-            Where to write; an existing file is replaced.
-        title : str, optional
-            Title of the page; by default it names the model.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Notes
-        -----
-        The page holds the photos and the maps that are there now; computing more needs a notebook.
-        """
-        from whatwhere.export import write_page
-
+    def settle(self) -> None:
+        """Bring what the browser knows up to date, as an exported page is to show it."""
         for name in self.attributions:
             if self.selected_class is not None:
                 self._asked[name].add(self.selected_class)
             self._publish(name, force=True)
-        return write_page(path, [self], title=title or f"Where {self._title} looks")
+
+    def headline(self) -> str:
+        """Say what the view is about, as the title of a page.
+
+        Returns
+        -------
+        str
+            A few words.
+        """
+        return f"Where {self._title} looks"
 
     def picture(self) -> Image.Image:
         """Draw the photo, the class and the colour map that the view shows now, at the usual opacity and threshold.
@@ -253,8 +262,43 @@ class AttributionView(View):
         self._say(name)
         return job
 
+    # -- the selection ------------------------------------------------------------------------------------------------
+
+    def _agree(self, told: list[str]) -> None:
+        """Agree with the selection: what was asked of the view holds, the rest is taken over."""
+        if "selected_class" in told:
+            self.selection.class_id = self.selected_class
+        else:
+            self._take_class(self.selection.class_id)
+        if "selected_image" in told or not self.selection.images:
+            self.selection.images = [self.selected_image]
+
+    def _follow(self, change: Any) -> None:
+        """Take over what was selected elsewhere; what the view does not have leaves it as it is."""
+        if change["name"] == "class_id":
+            self._take_class(change["new"])
+        else:
+            self.selected_image = first_known(change["new"], self._photo_of) or self.selected_image
+
+    def _take_class(self, class_id: int | None) -> None:
+        if class_id is None or class_id < len(self._class_names):
+            self.selected_class = class_id
+
+    def _tell_selection(self, name: str) -> None:
+        """Have the selection follow the view."""
+        if name == "selected_class":
+            self.selection.class_id = self.selected_class
+        elif self.selected_image != first_known(self.selection.images, self._photo_of):
+            self.selection.images = [self.selected_image]
+
+    def _set_for_user(self, name: str, value: Any) -> None:
+        """Set a trait that the browser sends: where other models are not found, it sends what mirrors the selection."""
+        with self.selection.by_user(*self._followed):
+            super()._set_for_user(name, value)
+
     def _on_selection(self, change: Any) -> None:
-        """Compute what is now shown, and store the class that is now explained."""
+        """Tell the selection, compute what is now shown, and store the class that is now explained."""
+        self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
         name = self.selected_image
@@ -376,7 +420,8 @@ class AttributionView(View):
             return
         if isinstance(name, str) and name in self._jobs:
             self._ask(name, class_id)
-        self.write(selected_class=class_id)
+        if content.get("select", True):
+            self.selection.write_for_user(class_id=class_id)
         self.reply("explained", rid, id=class_id)
 
 

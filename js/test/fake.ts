@@ -119,7 +119,9 @@ export function makeMap(classes: ClassMap[] = CLASSES, more: Partial<MapInfo> = 
     unit: "of the variance",
     classes,
     about: [["Method", "Sobol"]],
-    code: "ww.Sobol()",
+    code: "a = ww.Sobol().run(model, photo)",
+    score: "logit",
+    missing: { first: "First order needs one more forward a row" },
     ...more,
   };
 }
@@ -140,6 +142,10 @@ export function makeState(more: Partial<Traits> = {}): Traits {
     opacity: 0.8,
     threshold: 0.1,
     colormap: "magma",
+    index: "total",
+    score: "logit",
+    scale: "image",
+    _pairs: {},
     _selection: "IPY_MODEL_selection",
     _class_count: 1000,
     _title: "EfficientNet-Lite0",

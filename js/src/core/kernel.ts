@@ -45,7 +45,12 @@ export class Kernel {
     this.#changed = changed;
     this.#state = model.get("_kernel") === false ? "saved" : "unknown";
     if (this.#state === "saved") return;
-    listen(model, "msg:custom", (content: unknown) => this.#receive(content), signal);
+    listen(
+      model,
+      "msg:custom",
+      (content: unknown, buffers: unknown) => this.#receive(content, buffers),
+      signal,
+    );
     for (const name of PYTHON_TRAITS) listen(model, `change:${name}`, () => this.#sign(), signal);
     signal.addEventListener("abort", () => clearTimeout(this.#waiting), { once: true });
   }
@@ -78,7 +83,7 @@ export class Kernel {
   }
 
   /** Sends a message and waits for its answer, however long; never rejects. */
-  ask<K extends "explain" | "set">(kind: K, body: ToKernel[K]): Promise<Reply> {
+  ask<K extends "explain" | "set" | "layer" | "pairs">(kind: K, body: ToKernel[K]): Promise<Reply> {
     return new Promise((resolve) => {
       if (this.#state === "saved") return; // after the view's end, what it still had to say is said
       const rid = makeRid();
@@ -99,7 +104,7 @@ export class Kernel {
     }
   }
 
-  #receive(content: unknown): void {
+  #receive(content: unknown, buffers: unknown): void {
     this.#sign();
     const reply = content as Partial<Reply> | null;
     if (typeof reply !== "object" || reply === null || !TO_VIEW.has(String(reply.kind))) {
@@ -108,7 +113,7 @@ export class Kernel {
     }
     const resolve = this.#asked.get(String(reply.rid));
     this.#asked.delete(String(reply.rid));
-    resolve?.(reply as Reply);
+    resolve?.({ ...(reply as Reply), buffers } as Reply);
   }
 
   #sign(): void {

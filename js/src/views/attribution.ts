@@ -11,18 +11,20 @@ import { type AnyModel, listen } from "../core/model";
 import { type Chosen, Selection } from "../core/selection";
 import { followTheme } from "../core/theme";
 import { debounce, onFrame, type Redraw } from "../core/timing";
-import { type ColormapName, PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
+import { PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
 import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
 import { followSelection } from "./attribution/following";
 import { makeHead } from "./attribution/head";
+import { LayerStore } from "./attribution/layers";
 import { PhotoStore } from "./attribution/photos";
 import { makePicture } from "./attribution/picture";
 import { makePrediction } from "./attribution/prediction";
 import { deriveShown, PlaneStore, type Shown, type ViewState } from "./attribution/state";
 import { makeStrip } from "./attribution/strip";
 import css from "./attribution/style.css";
+import { NO_PARTNERS } from "./attribution/words";
 
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
 const SAVE_AFTER = 150;
@@ -30,8 +32,8 @@ const SAVE_AFTER = 150;
 /** Asks for the class that is shown once for each image, so that switching images keeps the class. */
 function makeExplainer({ model, kernel }: Context): (shown: Shown) => void {
   const asked = new Set<string>();
-  return ({ missing, image, classId }) => {
-    if (!missing || !image || model.get("selected_class") === null || !kernel.reachable) return;
+  return ({ map, stored, image, classId }) => {
+    if (!map || stored || !image || model.get("selected_class") === null || !kernel.reachable) return;
     const key = `${classId}/${image.name}`;
     if (asked.has(key) || classId === null) return;
     asked.add(key);
@@ -51,6 +53,7 @@ function makeActions(
   const writer = new TraitWriter(model, kernel, signal);
   const saveSoon = debounce(() => writer.save(), SAVE_AFTER, signal);
   const shownImage = () => model.get("selected_image");
+  const partnerActions = makePartnerActions(model, kernel, state, redraw);
   /** Selects for all views of the selection; where the host finds none, for this one. */
   const choose = <K extends "selected_image" | "selected_class">(
     name: K,
@@ -76,11 +79,13 @@ function makeActions(
       redraw.request();
       saveSoon();
     },
-    setColormap(name) {
-      writer.set("colormap", name as ColormapName);
+    choose(name, value) {
+      if (name === "index") partnerActions.leavePartners();
+      writer.set(name, value);
       redraw.now();
       writer.save();
     },
+    ...partnerActions,
     toggle(name) {
       state[name] = !state[name];
       redraw.now();
@@ -91,7 +96,44 @@ function makeActions(
   };
 }
 
-/** Escape stops a running job, then takes back the wipe, then the cell that is read; `?` lists the keys. */
+/** Looking for a cell's partners, and going back. */
+function makePartnerActions(
+  model: AnyModel,
+  kernel: Kernel,
+  state: ViewState,
+  redraw: Redraw,
+): Pick<Actions, "findPartners" | "leavePartners"> {
+  const image = () => model.get("selected_image");
+  const shownSearch = () => {
+    const search = model.get("_pairs");
+    return "rid" in search && search.image === image() && search.rid !== state.left ? search : null;
+  };
+  const leavePartners = () => {
+    const search = shownSearch();
+    if (!search) return;
+    state.left = search.rid;
+    redraw.now();
+    if (kernel.reachable) void kernel.ask("pairs", { image: image(), cell: null });
+  };
+  return {
+    leavePartners,
+    async findPartners(place) {
+      const columns = model.get("_maps")[image()]?.grid[1] ?? 1;
+      const cell: [number, number] = [Math.floor(place / columns), place % columns];
+      const [row, column] = shownSearch()?.cell ?? [];
+      if (row === cell[0] && column === cell[1]) return leavePartners();
+      if (!kernel.reachable) {
+        state.note = NO_PARTNERS;
+        return redraw.now();
+      }
+      const reply = await kernel.ask("pairs", { image: image(), cell });
+      state.note = reply.kind === "refused" ? reply.message : "";
+      redraw.request();
+    },
+  };
+}
+
+/** Escape goes back from partners, then stops a running job, then takes back the wipe, then the cell that is read; `?` lists the keys. */
 function followRootKeys(
   root: HTMLElement,
   context: Context,
@@ -110,7 +152,8 @@ function followRootKeys(
         toggleKeys();
       }
       if (event.key !== "Escape") return;
-      if (shown().status.state === "computing" && kernel.reachable) act.stop();
+      if (shown().partners) act.leavePartners();
+      else if (shown().status.state === "computing" && kernel.reachable) act.stop();
       else if (state.wipe !== null) state.wipe = null;
       else state.reading = null;
       act.redraw();
@@ -128,6 +171,9 @@ function markRoot(root: HTMLElement, model: AnyModel, shown: Shown, kernel: Kern
     preview: shown.map?.preview ? 1 : 0,
     class: shown.stored ? shown.classId : null,
     image: shown.image?.name ?? "",
+    index: shown.reading?.index ?? "",
+    score: shown.reading?.score ?? "",
+    partners: shown.partners?.search.state ?? "",
     kernel: kernel.reachable ? 1 : 0,
   };
   for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
@@ -136,14 +182,22 @@ function markRoot(root: HTMLElement, model: AnyModel, shown: Shown, kernel: Kern
 
 /** Puts a view on the page, until the signal aborts. */
 function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
-  const state: ViewState = { map: true, uncertainty: false, cells: false, reading: null, wipe: null };
+  const state: ViewState = {
+    map: true,
+    uncertainty: false,
+    cells: false,
+    reading: null,
+    wipe: null,
+    left: "",
+    note: "",
+  };
   const redraw = onFrame(draw, signal);
   const kernel = new Kernel(model, signal, redraw.request);
   const selection = new Selection(model, follow, signal);
   const act = makeActions(model, selection, kernel, state, redraw, signal);
   const context: Context = { model, kernel, state, act, signal };
   const photos = new PhotoStore(model, signal, redraw.request);
-  const planes = new PlaneStore();
+  const stores = { planes: new PlaneStore(), layers: new LayerStore(model, kernel, redraw.request) };
   const explain = makeExplainer(context);
   const head = makeHead(context);
   const strip = makeStrip(context, photos);
@@ -162,7 +216,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   );
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" }).append(h("style", {}, base + css), root);
-  let shown = deriveShown(model, planes);
+  let shown = deriveShown(model, stores);
   let acknowledged = 0;
 
   function follow(): void {
@@ -172,8 +226,11 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
 
   function draw(): void {
     const before = shown.image?.name;
-    shown = deriveShown(model, planes);
-    if (shown.image?.name !== before) state.reading = state.wipe = null;
+    shown = deriveShown(model, stores, state.left);
+    if (shown.image?.name !== before) {
+      state.reading = state.wipe = null;
+      state.note = "";
+    }
     for (const part of parts) part.update(shown);
     markRoot(root, model, shown, kernel);
     if (picture.drawn) setAttribute(root, "data-ready", 1);

@@ -146,7 +146,7 @@ class View(LockedWidget, anywidget.AnyWidget):
         keys = [name for name in self.keys if name in own and name != "_esm"]
         return {**self.get_state(keys), "_kernel": False}
 
-    def reply(self, kind: str, rid: Any, **content: Any) -> None:
+    def reply(self, kind: str, rid: Any, *, buffers: list[bytes] | None = None, **content: Any) -> None:
         """Send an answer to the browser.
 
         Parameters
@@ -155,10 +155,12 @@ class View(LockedWidget, anywidget.AnyWidget):
             One of ``to_view`` in ``wire.json``.
         rid : object
             The request's own mark.
+        buffers : list of bytes, optional
+            What it says in bytes.
         **content : object
             What it says.
         """
-        self.send({"kind": kind, "rid": rid, "v": WIRE["version"], **content})
+        self.send({"kind": kind, "rid": rid, "v": WIRE["version"], **content}, buffers=buffers)
 
     def _receive(self, _: View, content: Any, buffers: Any) -> None:
         """Hand a message to its handler; handlers validate, enqueue and return. Unknown ones are ignored."""

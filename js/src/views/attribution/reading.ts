@@ -19,7 +19,7 @@ export function readingAt(shown: Shown, x: number, y: number): number | "outside
   return Math.floor(down * rows) * columns + Math.floor(across * columns);
 }
 
-/** Reads the cell under the pointer; a drag wipes between map and photo. */
+/** Reads the cell under the pointer; a click looks for its partners, a drag wipes between map and photo. */
 export function followPointer(frame: HTMLElement, context: Context, look: Look): void {
   const { state, act, signal } = context;
   let pressed: number | null = null;
@@ -28,6 +28,7 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   const set = (reading: typeof state.reading) => {
     if (state.reading === reading) return;
     state.reading = reading;
+    state.note = "";
     act.redraw();
   };
   const at = (event: PointerEvent): [number, number] => {
@@ -64,9 +65,12 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   on(
     frame,
     "pointerup",
-    () => {
+    (event) => {
+      const shown = look();
+      const cell = pressed !== null && !wiping && shown ? readingAt(shown, ...at(event)) : null;
       pressed = null;
       wiping = false;
+      if (typeof cell === "number") act.findPartners(cell);
     },
     signal,
   );
@@ -90,7 +94,7 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   on(frame, "blur", () => set(null), signal);
 }
 
-/** Arrow keys walk over the cells, from the middle; Space shows and hides the map. */
+/** Arrow keys walk over the cells, from the middle; Enter looks for partners; Space shows and hides the map. */
 export function followKeys(frame: HTMLElement, context: Context, look: Look): void {
   const { state, act, signal } = context;
   on(
@@ -103,10 +107,16 @@ export function followKeys(frame: HTMLElement, context: Context, look: Look): vo
         act.toggle("map");
         return;
       }
+      if (event.key === "Enter" && typeof state.reading === "number") {
+        event.preventDefault();
+        act.findPartners(state.reading);
+        return;
+      }
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       const plane = look()?.plane;
       if (!step || !plane) return;
       event.preventDefault();
+      state.note = "";
       state.reading = stepCell(state.reading, step as [number, number], plane.rows, plane.columns);
       act.redraw();
     },

@@ -197,7 +197,7 @@ describe("partners", () => {
     fake.set("_pairs", search({ state: "computing", done: 12, found: null }));
     press(frameNode, "Tab");
     frameNode.dispatchEvent(new Event("blur"));
-    await vi.waitFor(() => expect(find(".tag").textContent).toContain("row 1, column 2: 12 of 32"));
+    await vi.waitFor(() => expect(find(".tag").textContent).toContain("row 1, column 2: 30\u00a0%"));
     fake.set("_pairs", search());
     await frame();
     expect(root.dataset.partners).toBe("done");

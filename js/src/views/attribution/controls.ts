@@ -28,7 +28,11 @@ export function makeHeading(context: Context): Part {
   const about = makeAbout(context.signal);
   const popover = makePopover(info, "How this map was made", about.node, context.signal);
   const node = h("div", { class: "heading bar" }, h("h2", {}, lead, " ", name), back, info, popover.node);
-  on(back, "click", () => context.act.leavePartners(), context.signal);
+  const goBack = () => {
+    context.act.leavePartners();
+    node.closest(".ww")?.querySelector<HTMLElement>(".pic")?.focus(); // the button goes, the focus stays near
+  };
+  on(back, "click", goBack, context.signal);
   return {
     node,
     update(shown) {

@@ -100,8 +100,10 @@ function placeOf([row, column]: readonly [number, number]): string {
 export function partnerWords({ search, found }: Partners, unit: string): string {
   const place = placeOf(search.cell);
   if (search.state === "failed") return `The search failed: ${search.why}`;
-  if (search.state === "computing")
-    return `Looking for what acts together with ${place}: ${count(search.done)} of ${count(search.total)}`;
+  if (search.state === "computing") {
+    const tenths = search.total > 0 ? Math.floor((10 * search.done) / search.total) : 0; // read aloud at each change
+    return `Looking for what acts together with ${place}: ${percent(tenths / 10)}`;
+  }
   if (!found || found.partners.length === 0) return `No cell clearly acts together with ${place}`;
   const cells = found.partners.length;
   return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${quantity(found.max)} ${unit}`;

@@ -1,5 +1,6 @@
 /** A model without a kernel, a page without layout, and a realistic state. */
 import type { AnyModel } from "../src/core/model";
+import type { SelectionTraits } from "../src/core/selection";
 import type { ClassMap, MapInfo, Status, Traits } from "../src/core/wire";
 
 type Handler = (...args: unknown[]) => void;
@@ -16,8 +17,9 @@ export class FakeModel {
   handlers = new Map<string, Handler[]>();
   sent: Message[] = [];
   broken = false;
+  widget_manager: AnyModel["widget_manager"];
 
-  constructor(public state: Traits) {}
+  constructor(public state: Partial<Traits> & Record<string, unknown>) {}
 
   get(name: string): unknown {
     return this.state[name];
@@ -62,6 +64,28 @@ export class FakeModel {
   }
 }
 
+/** The model of what is selected, and the manager that finds it, as the host has it. */
+export function makeSelection(more: Partial<SelectionTraits> = {}): FakeModel {
+  return new FakeModel({
+    class_id: null,
+    concepts: [],
+    images: ["coffee"],
+    layer: null,
+    by: "program",
+    _stamp: "",
+    ...more,
+  });
+}
+
+export function managerOf(selection: FakeModel): NonNullable<AnyModel["widget_manager"]> {
+  return {
+    async get_model(id: string) {
+      if (id !== "selection") throw new Error("widget model not found");
+      return selection.model;
+    },
+  };
+}
+
 export function makeStatus(state: Status["state"], more: Partial<Status> = {}): Status {
   return {
     state,
@@ -95,7 +119,9 @@ export function makeMap(classes: ClassMap[] = CLASSES, more: Partial<MapInfo> = 
     unit: "of the variance",
     classes,
     about: [["Method", "Sobol"]],
-    code: "ww.Sobol()",
+    code: "a = ww.Sobol().run(model, photo)",
+    score: "logit",
+    missing: { first: "First order needs one more forward a row" },
     ...more,
   };
 }
@@ -116,6 +142,12 @@ export function makeState(more: Partial<Traits> = {}): Traits {
     opacity: 0.8,
     threshold: 0.1,
     colormap: "magma",
+    index: "total",
+    score: "logit",
+    scale: "image",
+    _pairs: {},
+    _selection: "IPY_MODEL_selection",
+    _class_count: 1000,
     _title: "EfficientNet-Lite0",
     _images: [
       { name: "coffee", width: 600, height: 400, seen: [125, 25, 475, 375] },

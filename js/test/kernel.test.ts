@@ -53,7 +53,7 @@ describe("kernel", () => {
 
   it("takes a late reply, and only once", async () => {
     const { fake, kernel } = start();
-    const answer = kernel.ask("explain", { image: "coffee", query: "tench" });
+    const answer = kernel.ask("explain", { image: "coffee", query: "tench", select: true });
     const request = fake.sent.find(({ kind }) => kind === "explain");
     expect(request).toMatchObject({ query: "tench", image: "coffee", v: 1 });
     vi.advanceTimersByTime(60_000);
@@ -78,7 +78,7 @@ describe("kernel", () => {
     const { fake, kernel } = start({ _kernel: false });
     kernel.poke();
     kernel.tell("start", { image: "coffee" });
-    void kernel.ask("explain", { image: "coffee", query: 1 });
+    void kernel.ask("explain", { image: "coffee", query: 1, select: true });
     expect(kernel.state).toBe("saved");
     expect(fake.sent).toEqual([]);
     expect(fake.listeners).toBe(0);

@@ -86,7 +86,16 @@ describe("colour maps", () => {
 
   it("exist for every name on the wire", () => {
     for (const name of COLORMAPS) expect(colorTable(name)).toHaveLength(768);
-    expect([...TO_VIEW].sort()).toEqual(["applied", "explained", "refused", "split", "welcome", "whatif"]);
+    expect([...TO_VIEW].sort()).toEqual([
+      "applied",
+      "explained",
+      "layer",
+      "pairing",
+      "refused",
+      "split",
+      "welcome",
+      "whatif",
+    ]);
   });
 });
 

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Kernel } from "../src/core/kernel";
 import widget from "../src/views/attribution";
+import { LayerStore } from "../src/views/attribution/layers";
 import { deriveShown, PlaneStore } from "../src/views/attribution/state";
 import { readingAt, stepCell } from "../src/views/shared/reading";
 import { FakeModel, makeClass, makeMap, makePlanes, makeState, makeStatus } from "./fake";
@@ -275,7 +277,10 @@ describe("keys", () => {
   });
 
   it("points outside the crop are not seen", () => {
-    const shown = deriveShown(new FakeModel(makeState()).model, new PlaneStore());
+    const { model } = new FakeModel(makeState());
+    const kernel = new Kernel(model, new AbortController().signal, () => undefined);
+    const stores = { planes: new PlaneStore(), layers: new LayerStore(model, kernel, () => undefined) };
+    const shown = deriveShown(model, stores);
     expect(readingAt(shown, 0.1, 0.5)).toBe("outside");
     expect(readingAt(shown, 0.5, 0.5)).toBe(4);
   });

@@ -22,12 +22,14 @@ _HOMES = {
     "Plan": "whatwhere.nets.plans",
     "Preprocess": "whatwhere.pixels.preprocess",
     "RankStability": "whatwhere.engine.stopping",
+    "Selection": "whatwhere.widgets",
     "Sobol": "whatwhere.attribution",
     "SobolPairs": "whatwhere.attribution",
     "UnknownClassError": "whatwhere.classes",
     "VisionModel": "whatwhere.model",
     "Width": "whatwhere.engine.stopping",
     "load_model": "whatwhere.zoo",
+    "to_html": "whatwhere.export",
     "tune": "whatwhere.engine.tuning",
 }
 _MODULES = ("examples", "limits")
@@ -44,6 +46,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "Plan",
     "Preprocess",
     "RankStability",
+    "Selection",
     "Sobol",
     "SobolPairs",
     "UnknownClassError",
@@ -53,6 +56,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "examples",
     "limits",
     "load_model",
+    "to_html",
     "tune",
 ]
 

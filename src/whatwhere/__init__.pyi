@@ -12,12 +12,14 @@ from whatwhere.engine.baseline import Baseline as Baseline
 from whatwhere.engine.stopping import RankStability as RankStability
 from whatwhere.engine.stopping import Width as Width
 from whatwhere.engine.tuning import tune as tune
+from whatwhere.export import to_html as to_html
 from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
 from whatwhere.nets.plans import Plan as Plan
 from whatwhere.pixels.preprocess import Preprocess as Preprocess
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
+from whatwhere.widgets import Selection as Selection
 from whatwhere.zoo import load_model as load_model
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Plan",
     "Preprocess",
     "RankStability",
+    "Selection",
     "Sobol",
     "SobolPairs",
     "UnknownClassError",
@@ -41,5 +44,6 @@ __all__ = [
     "examples",
     "limits",
     "load_model",
+    "to_html",
     "tune",
 ]

@@ -41,6 +41,34 @@ export function alphaOf(share: number, threshold: number): number {
   return rise * rise * (3 - 2 * rise);
 }
 
+/** Ends of the diverging map: what speaks against, and what speaks for. */
+const AGAINST = rgb("#0072b2");
+const FOR = rgb("#e8590c");
+
+/**
+ * Paints values of either sign as pixels: one hue a side, and nothing at zero.
+ *
+ * @param values - of any number
+ * @param max - size of the value of full colour
+ * @param threshold - share of `max` below which nothing is painted
+ * @param out - red, green, blue, alpha for each value
+ */
+export function paintSigned(
+  values: ArrayLike<number>,
+  max: number,
+  threshold: number,
+  out: Uint8ClampedArray,
+): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    const share = max > 0 ? Math.min(1, Math.abs(value) / max) : 0;
+    const hue = value < 0 ? AGAINST : FOR;
+    const light = 0.3 * (1 - share); // paler near zero, so that strength also shows where opacity is full
+    for (let c = 0; c < 3; c++) out[4 * i + c] = (hue[c] as number) + (255 - (hue[c] as number)) * light;
+    out[4 * i + 3] = 255 * alphaOf(share, threshold);
+  }
+}
+
 /**
  * Paints values as pixels.
  *

@@ -16,6 +16,13 @@ export function quantity(value: number): string {
   return value.toFixed(value !== 0 && Math.abs(value) < 0.095 ? 3 : 2);
 }
 
+/** A quantity that may have either sign: `+0.42`, `−0.07`. */
+export function signedQuantity(value: number): string {
+  const size = quantity(Math.abs(value));
+  if (value === 0 || size.startsWith("<")) return size;
+  return value < 0 ? `−${size}` : `+${size}`;
+}
+
 /** A count: `2,145`. */
 export function count(value: number): string {
   return Math.round(value).toLocaleString("en");

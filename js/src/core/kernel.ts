@@ -74,7 +74,12 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
     this.#changed = changed;
     this.#state = model.get("_kernel") === false ? "saved" : "unknown";
     if (this.#state === "saved") return;
-    listen(model, "msg:custom", (content: unknown) => this.#receive(content), signal);
+    listen(
+      model,
+      "msg:custom",
+      (content: unknown, buffers: unknown) => this.#receive(content, buffers),
+      signal,
+    );
     for (const name of hearing.traits) listen(model, `change:${name}`, () => this.#sign(), signal);
     signal.addEventListener("abort", () => clearTimeout(this.#waiting), { once: true });
   }
@@ -128,7 +133,7 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
     }
   }
 
-  #receive(content: unknown): void {
+  #receive(content: unknown, buffers: unknown): void {
     this.#sign();
     const reply = content as Partial<Answer> | null;
     if (typeof reply !== "object" || reply === null || !this.#kinds.has(String(reply.kind))) {
@@ -137,7 +142,7 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
     }
     const resolve = this.#asked.get(String(reply.rid));
     this.#asked.delete(String(reply.rid));
-    resolve?.(reply as Told);
+    resolve?.({ ...(reply as Told), buffers } as Told);
   }
 
   #sign(): void {

@@ -10,6 +10,8 @@ export interface AnyModel<T extends Record<string, unknown> = Traits> {
   on(event: string, callback: Handler): void;
   off(event: string, callback: Handler): void;
   send(content: unknown): void;
+  /** Finds other models; not every host has it. */
+  widget_manager?: { get_model(id: string): Promise<unknown> };
 }
 
 /**
@@ -21,7 +23,7 @@ export interface AnyModel<T extends Record<string, unknown> = Traits> {
  * @param signal - ends the listening
  */
 export function listen(
-  model: Pick<AnyModel, "on" | "off">,
+  model: { on: AnyModel["on"]; off: AnyModel["off"] },
   event: string,
   callback: Handler,
   signal: AbortSignal,

@@ -38,6 +38,27 @@ export function decodePlane(
   };
 }
 
+/**
+ * Decodes a map whose values may have either sign.
+ *
+ * @param bytes - little-endian uint16: the values, then the standard errors
+ * @param grid - rows and columns
+ * @param scale - the values that the lowest and the highest level stand for
+ * @returns the map, or null if the bytes do not reach that far
+ */
+export function decodeLayer(
+  bytes: DataView,
+  grid: readonly [number, number],
+  scale: { min: number; max: number; se_max: number },
+): Plane | null {
+  const [rows, columns] = grid;
+  const cells = rows * columns;
+  if (bytes.byteLength < cells * 4) return null;
+  const values = readLevels(bytes, 0, cells, scale.max - scale.min);
+  for (let i = 0; i < cells; i++) values[i] = (values[i] as number) + scale.min;
+  return { rows, columns, values, errors: readLevels(bytes, cells * 2, cells, scale.se_max) };
+}
+
 /** Reads through the DataView, since its buffer often starts at an odd offset inside a larger message. */
 function readLevels(bytes: DataView, start: number, count: number, max: number): Float32Array {
   const out = new Float32Array(count);

@@ -10,6 +10,11 @@ export const PLANE_LEVELS: number = wire.plane_levels;
 export const COLORMAPS = wire.colormaps as readonly ColormapName[];
 export const TO_VIEW = new Set<string>(wire.to_view);
 
+export const SCORES = wire.scores as readonly ScoreName[];
+
+export type IndexName = "total" | "first" | "slope";
+export type ScoreName = "logit" | "softmax" | "log_softmax" | "margin" | "own";
+export type ScaleName = "image" | "shared";
 export type ColormapName = "magma" | "viridis" | "cividis";
 export type State = "empty" | "computing" | "partial" | "done" | "failed";
 export type Stage = "queued" | "preview" | "tuning" | "rows";
@@ -66,7 +71,53 @@ export interface MapInfo {
   unit: string;
   classes: ClassMap[];
   about: [string, string][];
+  /** The Python line that computes the map. */
   code: string;
+  /** Score of the stored maps, the method's own. */
+  score: ScoreName;
+  /** Why an index cannot be had, by its name. */
+  missing: Partial<Record<IndexName, string>>;
+}
+
+/** One reading of a class: an index of a score. */
+export interface LayerInfo {
+  id: number;
+  index: IndexName;
+  score: ScoreName;
+  min: number;
+  max: number;
+  se_max: number;
+  flat: boolean;
+  agreement: number | null;
+  unit: string;
+}
+
+/** What a search for the partners of a cell has found so far. */
+export interface Found {
+  id: number;
+  min: number;
+  max: number;
+  se_max: number;
+  rows: number;
+  forwards: number;
+  /** Cells that were looked at. */
+  looked: number[];
+  /** Cells that clearly act together with it, the strongest first. */
+  partners: number[];
+  plane: DataView;
+}
+
+export interface Search {
+  /** Mark of the request. */
+  rid: string;
+  image: string;
+  cell: [number, number];
+  state: "computing" | "done" | "failed";
+  /** Forwards made, of those wanted. */
+  done: number;
+  total: number;
+  why: string;
+  found: Found | null;
 }
 
 /** The traits of an AttributionView. Public ones are written by both sides, the others by Python only. */
@@ -76,19 +127,29 @@ export interface Traits extends Record<string, unknown> {
   opacity: number;
   threshold: number;
   colormap: ColormapName;
+  index: IndexName;
+  score: ScoreName;
+  scale: ScaleName;
+  /** Reference to the model of what is selected. */
+  _selection: string;
+  _class_count: number;
   _title: string;
   _images: ImageInfo[];
   _photos: DataView[];
   _status: Record<string, Status>;
   _maps: Record<string, MapInfo>;
   _planes: Record<string, DataView>;
+  /** The search for partners; empty without one. */
+  _pairs: Search | Record<never, never>;
+  /** Layers that an exported page holds. */
+  _layers?: Record<string, (LayerInfo & { plane: DataView })[]>;
   _seq: number;
   _kernel: boolean;
 }
 
 export type PublicTraits = Pick<
   Traits,
-  "selected_image" | "selected_class" | "opacity" | "threshold" | "colormap"
+  "selected_image" | "selected_class" | "opacity" | "threshold" | "colormap" | "index" | "score" | "scale"
 >;
 
 export const PUBLIC_TRAITS = [
@@ -97,8 +158,20 @@ export const PUBLIC_TRAITS = [
   "opacity",
   "threshold",
   "colormap",
+  "index",
+  "score",
+  "scale",
 ] as const;
-export const PYTHON_TRAITS = ["_title", "_images", "_photos", "_status", "_maps", "_planes", "_seq"] as const;
+export const PYTHON_TRAITS = [
+  "_title",
+  "_images",
+  "_photos",
+  "_status",
+  "_maps",
+  "_planes",
+  "_pairs",
+  "_seq",
+] as const;
 
 /** Bodies of the messages to Python, by kind; `kind`, `rid` and `v` are added on the way. */
 export interface ToKernel {
@@ -106,12 +179,28 @@ export interface ToKernel {
   ack: { seq: number };
   start: { image: string };
   stop: { image: string };
-  explain: { image: string; query: string | number };
+  /** `select`: whether the class is also selected, or only read. */
+  explain: { image: string; query: string | number; select: boolean };
+  /** This host finds no other models: Python sends what mirrors the selection. */
+  alone: Record<never, never>;
   set: { traits: Partial<PublicTraits> };
+  layer: { image: string; class: number; index: IndexName; score: ScoreName };
+  /** Without a cell: leaves the search. */
+  pairs: { image: string; cell: [number, number] | null };
 }
 
 export type Reply =
   | { kind: "welcome"; rid: string }
   | { kind: "explained"; rid: string; id: number }
   | { kind: "applied"; rid: string }
+  | {
+      kind: "layer";
+      rid: string;
+      image: string;
+      grid: [number, number];
+      rows: number;
+      layer: LayerInfo;
+      buffers?: DataView[];
+    }
+  | { kind: "pairing"; rid: string }
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

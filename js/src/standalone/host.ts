@@ -1,5 +1,6 @@
 /**
- * Host of exported pages: gives each stored view a model without a kernel, and renders it.
+ * Host of exported pages: gives each stored view a model without a kernel, and renders it. Views find the models that
+ * they share by their references.
  *
  * Nothing is fetched: state, buffers and modules are in the page.
  */
@@ -12,10 +13,13 @@ interface StoredBuffer {
   data: string;
 }
 
-interface StoredView {
-  kind: string;
+interface StoredModel {
   state: Record<string, unknown>;
   buffers: StoredBuffer[];
+}
+
+interface StoredView extends StoredModel {
+  kind: string;
 }
 
 interface ViewModule {
@@ -25,6 +29,7 @@ interface ViewModule {
   };
 }
 
+type Manager = NonNullable<AnyModel["widget_manager"]>;
 type Handler = (...args: unknown[]) => void;
 
 /** Puts each buffer back at its path. */
@@ -39,7 +44,7 @@ export function restoreBuffers(state: Record<string, unknown>, buffers: readonly
 }
 
 /** Makes a model that lives in the page only: changes are told, never sent. */
-export function makeModel(state: Record<string, unknown>): AnyModel {
+export function makeModel(state: Record<string, unknown>, manager?: Manager): AnyModel {
   const handlers = new Map<string, Set<Handler>>();
   const fire = (event: string) => {
     for (const handler of [...(handlers.get(event) ?? [])]) handler();
@@ -59,8 +64,26 @@ export function makeModel(state: Record<string, unknown>): AnyModel {
     off: (event: string, handler: Handler) => void handlers.get(event)?.delete(handler),
     save_changes: () => undefined,
     send: () => undefined,
+    widget_manager: manager,
   };
   return model as unknown as AnyModel;
+}
+
+/** Finds the models that views share; each is made once. */
+export function makeManager(stored: Record<string, StoredModel>): Manager {
+  const made = new Map<string, AnyModel>();
+  return {
+    async get_model(id: string) {
+      const known = made.get(id);
+      if (known) return known;
+      const kept = stored[id];
+      if (!kept) throw new Error(`The page lacks the model "${id}".`);
+      restoreBuffers(kept.state, kept.buffers);
+      const model = makeModel(kept.state);
+      made.set(id, model);
+      return model;
+    },
+  };
 }
 
 /** Imports a module from its text: from a blob: address, or where that is forbidden from a data: address. */
@@ -81,10 +104,10 @@ function textOf(id: string): string {
   return node.textContent ?? "";
 }
 
-async function showView(view: StoredView, el: HTMLElement): Promise<void> {
+async function showView(view: StoredView, manager: Manager, el: HTMLElement): Promise<void> {
   const { default: widget } = await importText(textOf(`ww-esm-${view.kind}`));
   restoreBuffers(view.state, view.buffers);
-  const model = makeModel(view.state);
+  const model = makeModel(view.state, manager);
   await widget.initialize?.({ model });
   await widget.render({ model, el });
 }
@@ -102,11 +125,15 @@ function showFailure(el: HTMLElement, error: unknown): void {
 export async function showPage(): Promise<void> {
   const root = document.getElementById("ww-root") ?? document.body;
   try {
-    const { views } = JSON.parse(textOf("ww-state")) as { views: StoredView[] };
+    const { views, models } = JSON.parse(textOf("ww-state")) as {
+      views: StoredView[];
+      models: Record<string, StoredModel>;
+    };
+    const manager = makeManager(models);
     for (const view of views) {
       const el = document.createElement("div");
       root.append(el);
-      await showView(view, el).catch((error) => showFailure(el, error));
+      await showView(view, manager, el).catch((error) => showFailure(el, error));
     }
   } catch (error) {
     showFailure(root, error);

@@ -8,18 +8,22 @@ import base from "../core/base.css";
 import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
+import { type Chosen, Selection } from "../core/selection";
 import { followTheme } from "../core/theme";
 import { debounce, onFrame, type Redraw } from "../core/timing";
-import { type ColormapName, PUBLIC_TRAITS, PYTHON_TRAITS } from "../core/wire";
+import { PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
 import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
+import { followSelection } from "./attribution/following";
 import { makeHead } from "./attribution/head";
+import { LayerStore } from "./attribution/layers";
 import { makePicture } from "./attribution/picture";
 import { makePrediction } from "./attribution/prediction";
 import { deriveShown, PlaneStore, type Shown, type ViewState } from "./attribution/state";
 import { makeStrip } from "./attribution/strip";
 import css from "./attribution/style.css";
+import { NO_PARTNERS } from "./attribution/words";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
@@ -29,54 +33,60 @@ const SAVE_AFTER = 150;
 /** Asks for the class that is shown once for each image, so that switching images keeps the class. */
 function makeExplainer({ model, kernel }: Context): (shown: Shown) => void {
   const asked = new Set<string>();
-  return ({ missing, image, classId }) => {
-    if (!missing || !image || model.get("selected_class") === null || !kernel.reachable) return;
+  return ({ map, stored, image, classId }) => {
+    if (!map || stored || !image || model.get("selected_class") === null || !kernel.reachable) return;
     const key = `${classId}/${image.name}`;
     if (asked.has(key) || classId === null) return;
     asked.add(key);
-    void kernel.ask("explain", { image: image.name, query: classId });
+    void kernel.ask("explain", { image: image.name, query: classId, select: false });
   };
 }
 
 /** What people do, as changes of traits and messages. Drawing comes before saving: it must not wait. */
 function makeActions(
   model: AnyModel,
-  state: ViewState,
+  selection: Selection,
   kernel: Kernel,
+  state: ViewState,
   redraw: Redraw,
   signal: AbortSignal,
 ): Actions {
   const writer = new TraitWriter(model, kernel, signal);
   const saveSoon = debounce(() => writer.save(), SAVE_AFTER, signal);
   const shownImage = () => model.get("selected_image");
+  const partnerActions = makePartnerActions(model, kernel, state, redraw);
+  /** Selects for all views of the selection; where the host finds none, for this one. */
+  const choose = <K extends "selected_image" | "selected_class">(
+    name: K,
+    value: Traits[K],
+    chosen: Chosen,
+  ) => {
+    if (value === model.get(name)) return;
+    const start = performance.now();
+    if (selection.state === "shared") {
+      selection.set(chosen);
+      kernel.poke();
+    } else writer.set(name, value);
+    redraw.now();
+    performance.clearMeasures("ww-draw");
+    performance.measure("ww-draw", { start, end: performance.now() });
+    writer.save();
+  };
   return {
-    selectImage(name) {
-      if (name === shownImage()) return;
-      state.reading = null;
-      state.wipe = null;
-      writer.set("selected_image", name);
-      redraw.now();
-      writer.save();
-    },
-    selectClass(id) {
-      if (id === model.get("selected_class")) return;
-      const start = performance.now();
-      writer.set("selected_class", id);
-      redraw.now();
-      performance.clearMeasures("ww-draw");
-      performance.measure("ww-draw", { start, end: performance.now() });
-      writer.save();
-    },
+    selectImage: (name) => choose("selected_image", name, { images: [name] }),
+    selectClass: (id) => choose("selected_class", id, { class_id: id }),
     adjust(name, value) {
       writer.set(name, value);
       redraw.request();
       saveSoon();
     },
-    setColormap(name) {
-      writer.set("colormap", name as ColormapName);
+    choose(name, value) {
+      if (name === "index") partnerActions.leavePartners();
+      writer.set(name, value);
       redraw.now();
       writer.save();
     },
+    ...partnerActions,
     toggle(name) {
       state[name] = !state[name];
       redraw.now();
@@ -87,7 +97,44 @@ function makeActions(
   };
 }
 
-/** Escape stops a running job, then takes back the wipe, then the cell that is read; `?` lists the keys. */
+/** Looking for a cell's partners, and going back. */
+function makePartnerActions(
+  model: AnyModel,
+  kernel: Kernel,
+  state: ViewState,
+  redraw: Redraw,
+): Pick<Actions, "findPartners" | "leavePartners"> {
+  const image = () => model.get("selected_image");
+  const shownSearch = () => {
+    const search = model.get("_pairs");
+    return "rid" in search && search.image === image() && search.rid !== state.left ? search : null;
+  };
+  const leavePartners = () => {
+    const search = shownSearch();
+    if (!search) return;
+    state.left = search.rid;
+    redraw.now();
+    if (kernel.reachable) void kernel.ask("pairs", { image: image(), cell: null });
+  };
+  return {
+    leavePartners,
+    async findPartners(place) {
+      const columns = model.get("_maps")[image()]?.grid[1] ?? 1;
+      const cell: [number, number] = [Math.floor(place / columns), place % columns];
+      const [row, column] = shownSearch()?.cell ?? [];
+      if (row === cell[0] && column === cell[1]) return leavePartners();
+      if (!kernel.reachable) {
+        state.note = NO_PARTNERS;
+        return redraw.now();
+      }
+      const reply = await kernel.ask("pairs", { image: image(), cell });
+      state.note = reply.kind === "refused" ? reply.message : "";
+      redraw.request();
+    },
+  };
+}
+
+/** Escape goes back from partners, then stops a running job, then takes back the wipe, then the cell that is read; `?` lists the keys. */
 function followRootKeys(
   root: HTMLElement,
   context: Context,
@@ -106,7 +153,8 @@ function followRootKeys(
         toggleKeys();
       }
       if (event.key !== "Escape") return;
-      if (shown().status.state === "computing" && kernel.reachable) act.stop();
+      if (shown().partners) act.leavePartners();
+      else if (shown().status.state === "computing" && kernel.reachable) act.stop();
       else if (state.wipe !== null) state.wipe = null;
       else state.reading = null;
       act.redraw();
@@ -124,6 +172,9 @@ function markRoot(root: HTMLElement, model: AnyModel, shown: Shown, kernel: Kern
     preview: shown.map?.preview ? 1 : 0,
     class: shown.stored ? shown.classId : null,
     image: shown.image?.name ?? "",
+    index: shown.reading?.index ?? "",
+    score: shown.reading?.score ?? "",
+    partners: shown.partners?.search.state ?? "",
     kernel: kernel.reachable ? 1 : 0,
   };
   for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
@@ -132,13 +183,22 @@ function markRoot(root: HTMLElement, model: AnyModel, shown: Shown, kernel: Kern
 
 /** Puts a view on the page, until the signal aborts. */
 function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
-  const state: ViewState = { map: true, uncertainty: false, cells: false, reading: null, wipe: null };
+  const state: ViewState = {
+    map: true,
+    uncertainty: false,
+    cells: false,
+    reading: null,
+    wipe: null,
+    left: "",
+    note: "",
+  };
   const redraw = onFrame(draw, signal);
   const kernel = new Kernel(model, signal, redraw.request);
-  const act = makeActions(model, state, kernel, redraw, signal);
+  const selection = new Selection(model, follow, signal);
+  const act = makeActions(model, selection, kernel, state, redraw, signal);
   const context: Context = { model, kernel, state, act, signal };
   const photos = new PhotoStore(model, signal, redraw.request);
-  const planes = new PlaneStore();
+  const stores = { planes: new PlaneStore(), layers: new LayerStore(model, kernel, redraw.request) };
   const explain = makeExplainer(context);
   const head = makeHead(context);
   const strip = makeStrip(context, photos);
@@ -157,11 +217,21 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   );
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
-  let shown = deriveShown(model, planes);
+  let shown = deriveShown(model, stores);
   let acknowledged = 0;
 
+  function follow(): void {
+    if (selection.state === "alone") kernel.tell("alone", {});
+    followSelection(model, selection);
+  }
+
   function draw(): void {
-    shown = deriveShown(model, planes);
+    const before = shown.image?.name;
+    shown = deriveShown(model, stores, state.left);
+    if (shown.image?.name !== before) {
+      state.reading = state.wipe = null;
+      state.note = "";
+    }
     for (const part of parts) part.update(shown);
     markRoot(root, model, shown, kernel);
     if (picture.drawn) setAttribute(root, "data-ready", 1);

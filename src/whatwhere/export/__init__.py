@@ -1,5 +1,5 @@
 """Pages that live on without a kernel."""
 
-from whatwhere.export.html import write_page
+from whatwhere.export.html import to_html
 
-__all__ = ["write_page"]
+__all__ = ["to_html"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatwhere.widgets._view import View
+    from whatwhere.widgets.selection import Selection
 
 # The page forbids itself every request; scripts are inline, and modules come from blob: or data: addresses.
 _POLICY = (
@@ -49,17 +50,17 @@ main {{ max-width: 1132px; margin: 0 auto; padding: 16px; }}
 """
 
 
-def write_page(path: str | Path, views: Sequence[View], *, title: str) -> Path:
-    """Write views to one HTML file.
+def to_html(views: View | Sequence[View], path: str | Path, *, title: str | None = None) -> Path:
+    """Write one or several views to one HTML file; views that share a selection follow each other there too.
 
     Parameters
     ----------
+    views : View or sequence of View
+        What to show, from top to bottom.
     path : str or Path
         Where to write; an existing file is replaced.
-    views : sequence of View
-        What to show, from top to bottom.
-    title : str
-        Title of the page.
+    title : str, optional
+        Title of the page; by default it names what the views show.
 
     Returns
     -------
@@ -70,7 +71,15 @@ def write_page(path: str | Path, views: Sequence[View], *, title: str) -> Path:
     ------
     FileNotFoundError
         If the folder does not exist.
+    TypeError, ValueError
+        If `views` is something else, or empty.
+
+    Notes
+    -----
+    The page holds what has been computed by now; it opens from disk and asks nothing of the network. Computing more
+    needs a notebook.
     """
+    views = _checked(views)
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path: the folder {str(path.parent)!r} does not exist; make it first.")
@@ -78,13 +87,24 @@ def write_page(path: str | Path, views: Sequence[View], *, title: str) -> Path:
         view.kind: str(view._esm)  # noqa: SLF001  # anywidget names it so
         for view in views
     }
+    for view in views:
+        view.settle()
+    names = {f"IPY_MODEL_{each.model_id}": f"model-{place}" for place, each in enumerate(_selections(views))}
     modules = "\n".join(
         f'<script type="text/plain" id="ww-esm-{kind}">{_inline(text)}</script>' for kind, text in kinds.items()
     )
     page = _PAGE.format(
         policy=_POLICY,
-        title=html.escape(title),
-        state=_json({"views": [_freeze(view) for view in views]}),
+        title=html.escape(title or ", and ".join(dict.fromkeys(view.headline() for view in views))),
+        state=_json(
+            {
+                "views": [{"kind": view.kind, **_freeze(view.exported_state(), names)} for view in views],
+                "models": {
+                    names[f"IPY_MODEL_{each.model_id}"]: _freeze(each.exported_state(), names)
+                    for each in _selections(views)
+                },
+            }
+        ),
         modules=modules,
         host=_inline(files("whatwhere").joinpath("static", "standalone.js").read_text(encoding="utf-8")),
     )
@@ -92,14 +112,36 @@ def write_page(path: str | Path, views: Sequence[View], *, title: str) -> Path:
     return path
 
 
-def _freeze(view: View) -> dict[str, Any]:
-    """Return a view's own traits, with its buffers beside them in base64."""
-    state, paths, buffers = _remove_buffers(view.exported_state())
+def _checked(views: Any) -> list[View]:
+    from whatwhere.widgets._view import View
+
+    listed = [views] if isinstance(views, View) else list(views)
+    if not listed:
+        raise ValueError("views: wanted at least one view, got none.")
+    for view in listed:
+        if not isinstance(view, View):
+            raise TypeError(f"views: wanted views such as ww.AttributionView, got {type(view).__name__}.")
+    return listed
+
+
+def _selections(views: Sequence[View]) -> list[Selection]:
+    """Return the selections that views share, each once, in the order of the views."""
+    found = (getattr(view, "selection", None) for view in views)
+    return list(dict.fromkeys(each for each in found if each is not None))
+
+
+def _freeze(state: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return traits with their buffers beside them in base64, and references by the page's own names."""
+    state, paths, buffers = _remove_buffers(state)
     packed = [
         {"path": list(where), "data": base64.b64encode(buffer).decode("ascii")}
         for where, buffer in zip(paths, buffers, strict=True)
     ]
-    return {"kind": view.kind, "state": state, "buffers": packed}
+    named = {
+        key: f"IPY_MODEL_{names[value]}" if isinstance(value, str) and value in names else value
+        for key, value in state.items()
+    }
+    return {"state": named, "buffers": packed}
 
 
 def _json(value: Any) -> str:

@@ -2,5 +2,6 @@
 
 from whatwhere.widgets.attribution import AttributionView
 from whatwhere.widgets.concepts import ConceptExplorer
+from whatwhere.widgets.selection import Selection
 
-__all__ = ["AttributionView", "ConceptExplorer"]
+__all__ = ["AttributionView", "ConceptExplorer", "Selection"]

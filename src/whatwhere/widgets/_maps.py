@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from whatwhere.widgets._view import WIRE
+from whatwhere.widgets._layers import missing, own_score, to_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from numpy.typing import NDArray
 
     from whatwhere.attribution import Attribution
 
@@ -44,7 +40,7 @@ def encode_maps(record: Attribution, asked: Iterable[int]) -> tuple[dict[str, An
         told = record.prediction(class_id)
         values, errors = record.values(class_id), record.standard_error(class_id)
         agreement = record.agreement(class_id)
-        planes += [_quantise(values), _quantise(errors)]
+        planes += [to_levels(values, float(values.max())), to_levels(errors, float(errors.max()))]
         classes.append(
             {
                 "id": class_id,
@@ -65,14 +61,10 @@ def encode_maps(record: Attribution, asked: Iterable[int]) -> tuple[dict[str, An
         "classes": classes,
         "about": _about(record),
         "code": _code(record),
+        "score": own_score(record.method),
+        "missing": missing(record.method),
     }
     return meta, b"".join(planes)
-
-
-def _quantise(values: NDArray[np.float32]) -> bytes:
-    top = float(values.max())
-    levels = values / top * WIRE["plane_levels"] if top > 0 else np.zeros_like(values)
-    return np.round(levels).astype("<u2").tobytes()
 
 
 _BASELINES = {
@@ -116,5 +108,4 @@ def _coarseness(record: Attribution) -> str:
 
 
 def _code(record: Attribution) -> str:
-    source = record.provenance.source or "model"
-    return f"a = ww.{record.method}.run({source}, photo)\na.values({record.prediction().name!r})"
+    return f"a = ww.{record.method}.run({record.provenance.source or 'model'}, photo)"

@@ -213,3 +213,37 @@ def words(longest: int) -> Callable[[str, Any], str | None]:
         return value.strip() or None
 
     return check
+
+
+class IdTrait(traitlets.TraitType[Any, Any]):
+    """What something is counted as: an integer from 0."""
+
+    info_text = "an id, an integer from 0"
+
+    def validate(self, obj: Any, value: Any) -> int:
+        """Take any integer type for the integer that it is.
+
+        Parameters
+        ----------
+        obj : HasTraits
+            The widget.
+        value : int
+            What was assigned.
+
+        Returns
+        -------
+        int
+            The id.
+
+        Raises
+        ------
+        TraitError
+            If it is no integer, or below 0.
+        """
+        try:
+            number = -1 if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            number = -1
+        if number < 0:
+            self.error(obj, value)
+        return number

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import threading
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import anywidget
 import traitlets
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
+from whatwhere.widgets._lock import LockedWidget
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +53,8 @@ def bundle(name: str) -> str | Path:
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 
 
-class View(anywidget.AnyWidget):
+class View(LockedWidget, anywidget.AnyWidget):
     """Base of the views.
-
-    Python's side of a view is written to from three threads: the main one, ipykernel's subshells and the worker. Traits
-    are therefore written, and read for the browser, under one lock. The worker never waits for it: observers run under
-    it, and one that waits for a job would wait for ever. What it could not say at once is said by whoever holds it.
 
     Parameters
     ----------
@@ -83,15 +75,6 @@ class View(anywidget.AnyWidget):
     _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "set": "_on_set"}
 
     _kernel = traitlets.Bool(True).tag(sync=True)
-    _write_lock: threading.RLock
-    _behind: set[str]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Give the view its lock before anything can be written."""
-        view = super().__new__(cls, *args, **kwargs)
-        view._write_lock = threading.RLock()
-        view._behind = set()
-        return view
 
     def __init__(self, **traits: Any) -> None:
         unknown = sorted(set(traits) - set(self.public_traits()))
@@ -114,81 +97,42 @@ class View(anywidget.AnyWidget):
         own = {name for base in cls.__mro__ if issubclass(base, View) for name in base.__dict__}
         return sorted(name for name in cls.class_trait_names(sync=True) if name in own and not name.startswith("_"))
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take over state from the browser.
+    def settle(self) -> None:
+        """Bring what the browser knows up to date, as an exported page is to show it."""
 
-        Parameters
-        ----------
-        sync_data : dict
-            Trait values by name.
-        """
-        with self._exclusive():
-            super().set_state(sync_data)
-
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # ipywidgets'
-        """Return traits as they travel, all of one moment.
-
-        Parameters
-        ----------
-        key : str or iterable of str, optional
-            Which; by default all.
-        drop_defaults : bool, default False
-            Whether to leave out those that have their default.
+    def headline(self) -> str:
+        """Say what the view is about, as the title of a page.
 
         Returns
         -------
-        dict
-            Values by trait name.
+        str
+            A few words.
         """
-        with self._exclusive():
-            return dict(super().get_state(key, drop_defaults))
+        return type(self).__name__
 
-    def notify_change(self, change: Any) -> None:
-        """Send a change to the browser and tell observers.
+    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write one HTML page that opens from disk, without network or kernel, and still reacts.
 
         Parameters
         ----------
-        change : Bunch
-            The change.
+        path : str or Path
+            Where to write; an existing file is replaced.
+        title : str, optional
+            Title of the page; by default it names what the view shows.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Notes
+        -----
+        The page holds what has been computed by now; computing more needs a notebook. `whatwhere.to_html` writes
+        several views to one page.
         """
-        with self._exclusive():
-            super().notify_change(change)
+        from whatwhere.export import to_html
 
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        try:
-            with self._write_lock:
-                yield
-        finally:
-            self._catch_up()
-
-    def _say(self, key: str) -> None:
-        """Say what is new of something, now or, where another thread is writing, right after it."""
-        self._behind.add(key)
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        while self._behind and self._write_lock.acquire(blocking=False):
-            try:
-                if self._behind:  # keys are taken out under the lock only
-                    self._say_now(self._behind.pop())
-            finally:
-                self._write_lock.release()
-
-    def _say_now(self, key: str) -> None:
-        raise NotImplementedError
-
-    def write(self, **traits: Any) -> None:
-        """Set synced traits from any thread, as one message.
-
-        Parameters
-        ----------
-        **traits : object
-            Values by trait name.
-        """
-        with self._exclusive(), self.hold_sync():
-            for name, value in traits.items():
-                setattr(self, name, value)
+        return to_html(self, path, title=title)
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs.
@@ -202,7 +146,7 @@ class View(anywidget.AnyWidget):
         keys = [name for name in self.keys if name in own and name != "_esm"]
         return {**self.get_state(keys), "_kernel": False}
 
-    def reply(self, kind: str, rid: Any, **content: Any) -> None:
+    def reply(self, kind: str, rid: Any, *, buffers: list[bytes] | None = None, **content: Any) -> None:
         """Send an answer to the browser.
 
         Parameters
@@ -211,10 +155,12 @@ class View(anywidget.AnyWidget):
             One of ``to_view`` in ``wire.json``.
         rid : object
             The request's own mark.
+        buffers : list of bytes, optional
+            What it says in bytes.
         **content : object
             What it says.
         """
-        self.send({"kind": kind, "rid": rid, "v": WIRE["version"], **content})
+        self.send({"kind": kind, "rid": rid, "v": WIRE["version"], **content}, buffers=buffers)
 
     def _receive(self, _: View, content: Any, buffers: Any) -> None:
         """Hand a message to its handler; handlers validate, enqueue and return. Unknown ones are ignored."""
@@ -229,6 +175,9 @@ class View(anywidget.AnyWidget):
     def _on_hello(self, content: dict[str, Any]) -> None:
         self.reply("welcome", content.get("rid"))
 
+    def _set_for_user(self, name: str, value: Any) -> None:
+        self.write(**{name: value})
+
     def _on_set(self, content: dict[str, Any]) -> None:
         """Set public traits that the browser sends; what is refused is sent back as it was."""
         traits = content.get("traits")
@@ -237,7 +186,7 @@ class View(anywidget.AnyWidget):
                 logger.debug("Ignored the trait %r", name)
                 continue
             try:
-                self.write(**{name: value})
+                self._set_for_user(name, value)
             except traitlets.TraitError as error:
                 logger.warning("The browser sent a value that cannot be: %s", error)
                 self.send_state(name)

@@ -10,13 +10,16 @@ import traitlets
 from whatwhere.attribution import Attribution, Sobol
 from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
+from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
+from whatwhere.widgets._partners import Partners
+from whatwhere.widgets._status import describe_status
 from whatwhere.widgets._traits import ClassTrait
-from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
+from whatwhere.widgets._view import WIRE, FrameGate, bundle
+from whatwhere.widgets.selection import Selection, first_known
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL import Image
 
     from whatwhere.classes import ClassNames
@@ -28,10 +31,10 @@ if TYPE_CHECKING:
 _PICTURE_WIDTH = 480
 _PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
 _clicks = itertools.count(1)  # the latest of all views goes first
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
+_PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(View):
+class AttributionView(LinkedView):
     """Where a network looks: photos with a living Sobol map.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -45,21 +48,31 @@ class AttributionView(View):
         Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
     method : Sobol, optional
         By default ``Sobol(grid=8, rows=32, seed=0)``.
+    selection : Selection, optional
+        Photo and class that are chosen, shared with other views; by default one of its own.
     **traits : object
         Initial values of the attributes below.
 
     Attributes
     ----------
     selected_image : str
-        Name of the photo that is shown.
+        Name of the photo that is shown: the first of ``selection.images`` that the view has.
     selected_class : int or None
-        Class that is explained; takes a name or an id. None follows the predicted class of each photo.
+        Class that is explained, ``selection.class_id``; takes a name or an id. None follows the predicted class of each
+        photo.
     opacity : float
         Of the map, in [0, 1]; default 0.8.
     threshold : float
         Share of the map's maximum below which it is transparent, in [0, 0.9]; default 0.1.
     colormap : {"magma", "viridis", "cividis"}
         Perceptual colour map.
+    index : {"total", "first", "slope"}
+        What is drawn: the total-order index, the first-order index (of a method that was asked for it), or the slope,
+        which has a sign. See `Attribution.values`.
+    score : {"logit", "softmax", "log_softmax", "margin", "own"}
+        What of the class is explained, by default the method's; "own" is a function that the method was given.
+    scale : {"image", "shared"}
+        Whether colours span each photo's map, or the strongest of all photos.
 
     Raises
     ------
@@ -86,24 +99,42 @@ class AttributionView(View):
     opacity = traitlets.Float(0.8, min=0, max=1).tag(sync=True)
     threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
     colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
+    index = traitlets.Enum(WIRE["indices"], "total").tag(sync=True)
+    score = traitlets.Enum([*WIRE["scores"], OWN], "logit").tag(sync=True)
+    scale = traitlets.Enum(WIRE["scales"], "image").tag(sync=True)
 
+    _class_count = traitlets.Int().tag(sync=True)
     _title = traitlets.Unicode().tag(sync=True)
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
     _maps = traitlets.Dict().tag(sync=True)
     _planes = traitlets.Dict().tag(sync=True)
+    _pairs = traitlets.Dict().tag(sync=True)
     _seq = traitlets.Int(0).tag(sync=True)
 
+    _mirrors = ("selected_image", "selected_class")
+    _followed = ("images", "class_id")
     _handlers: ClassVar[dict[str, str]] = {
         "ack": "_on_ack",
         "start": "_on_start",
         "stop": "_on_stop",
         "explain": "_on_explain",
+        "layer": "_on_layer",
+        "pairs": "_on_pairs",
     }
 
-    def __init__(self, model: VisionModel, images: Any, *, method: Sobol | None = None, **traits: Any) -> None:
+    def __init__(
+        self,
+        model: VisionModel,
+        images: Any,
+        *,
+        method: Sobol | None = None,
+        selection: Selection | None = None,
+        **traits: Any,
+    ) -> None:
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        shared = self._join(selection)
         self._class_names: ClassNames = model.class_names
         self._model = model
         self._photo_of = photos
@@ -112,17 +143,25 @@ class AttributionView(View):
         self._drawn: dict[str, Attribution] = {}
         self._asked: dict[str, set[int]] = {name: set() for name in photos}
         self._gate = FrameGate()
+        self._pair_gate = FrameGate()
+        self._partners = Partners(model, lambda: self._say(_PARTNERS))
         self._begun = False
-        traits.setdefault("selected_image", next(iter(photos)))
+        traits.setdefault("score", own_score(self.method))
+        told = [name for name in self._mirrors if name in traits]
+        traits.setdefault("selected_image", first_known(shared.images, photos) or next(iter(photos)))
         super().__init__(**traits)
+        self._agree(told)
+        self._begin_to_follow()
         limit = _PHOTO_BYTES // len(photos)
         self.write(
+            _class_count=len(model.class_names),
             _title=model.name,
             _images=[self._describe_image(name, photo) for name, photo in photos.items()],
             _photos=[encode(to_picture(photo.pixels), limit=limit) for photo in photos.values()],
             _status={name: self._describe_status(name) for name in photos},
         )
-        self.observe(self._on_selection, ["selected_image", "selected_class"])
+        self.observe(self._on_selection, list(self._mirrors))
+        self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
 
     @property
     def job(self) -> Job[Attribution]:
@@ -157,7 +196,8 @@ class AttributionView(View):
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
         for job in getattr(self, "_jobs", {}).values():  # a view that refused its images is collected half made
             job.discard()
-        if hasattr(self, "_drawn"):
+        if hasattr(self, "_partners"):
+            self._partners.clear()
             self._drawn.clear()
             self._photo_of.clear()
         layout = self._trait_values.get("layout")
@@ -165,32 +205,22 @@ class AttributionView(View):
             layout.close()
         super().close()
 
-    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
-        """Write one HTML page that opens from disk, without network or kernel, and still reacts.
-
-        Parameters
-        ----------
-        path : str or Path
-            Where to write; an existing file is replaced.
-        title : str, optional
-            Title of the page; by default it names the model.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Notes
-        -----
-        The page holds the photos and the maps that are there now; computing more needs a notebook.
-        """
-        from whatwhere.export import write_page
-
+    def settle(self) -> None:
+        """Bring what the browser knows up to date, as an exported page is to show it."""
         for name in self.attributions:
             if self.selected_class is not None:
                 self._asked[name].add(self.selected_class)
             self._publish(name, force=True)
-        return write_page(path, [self], title=title or f"Where {self._title} looks")
+
+    def headline(self) -> str:
+        """Say what the view is about, as the title of a page.
+
+        Returns
+        -------
+        str
+            A few words.
+        """
+        return f"Where {self._title} looks"
 
     def picture(self) -> Image.Image:
         """Draw the photo, the class and the colour map that the view shows now, at the usual opacity and threshold.
@@ -253,8 +283,43 @@ class AttributionView(View):
         self._say(name)
         return job
 
+    # -- the selection ------------------------------------------------------------------------------------------------
+
+    def _agree(self, told: list[str]) -> None:
+        """Agree with the selection: what was asked of the view holds, the rest is taken over."""
+        if "selected_class" in told:
+            self.selection.class_id = self.selected_class
+        else:
+            self._take_class(self.selection.class_id)
+        if "selected_image" in told or not self.selection.images:
+            self.selection.images = [self.selected_image]
+
+    def _follow(self, change: Any) -> None:
+        """Take over what was selected elsewhere; what the view does not have leaves it as it is."""
+        if change["name"] == "class_id":
+            self._take_class(change["new"])
+        else:
+            self.selected_image = first_known(change["new"], self._photo_of) or self.selected_image
+
+    def _take_class(self, class_id: int | None) -> None:
+        if class_id is None or class_id < len(self._class_names):
+            self.selected_class = class_id
+
+    def _tell_selection(self, name: str) -> None:
+        """Have the selection follow the view."""
+        if name == "selected_class":
+            self.selection.class_id = self.selected_class
+        elif self.selected_image != first_known(self.selection.images, self._photo_of):
+            self.selection.images = [self.selected_image]
+
+    def _set_for_user(self, name: str, value: Any) -> None:
+        """Set a trait that the browser sends: where other models are not found, it sends what mirrors the selection."""
+        with self.selection.by_user(*self._followed):
+            super()._set_for_user(name, value)
+
     def _on_selection(self, change: Any) -> None:
-        """Compute what is now shown, and store the class that is now explained."""
+        """Tell the selection, compute what is now shown, and store the class that is now explained."""
+        self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
         name = self.selected_image
@@ -262,6 +327,23 @@ class AttributionView(View):
             self._ask(name, self.selected_class)
         if self._begun and (self._jobs[name].state == "idle" or self._jobs[name].active):
             self._start(name)
+
+    @traitlets.validate("index")
+    def _check_index(self, proposal: Any) -> str:
+        index: str = proposal["value"]
+        lacking = missing(self.method)
+        if index in lacking:
+            raise traitlets.TraitError(f"index: {lacking[index]}.")
+        return index
+
+    @traitlets.validate("score")
+    def _check_score(self, proposal: Any) -> str:
+        score: str = proposal["value"]
+        if score == OWN != own_score(self.method):
+            raise traitlets.TraitError(
+                f"score: {OWN!r} is for methods with a function as score; this has {own_score(self.method)!r}."
+            )
+        return score
 
     @traitlets.validate("selected_image")
     def _check_image(self, proposal: Any) -> str:
@@ -273,7 +355,24 @@ class AttributionView(View):
     # -- what the browser is told -------------------------------------------------------------------------------------
 
     def _say_now(self, key: str) -> None:
-        self._publish(key)
+        if key == _PARTNERS:
+            self._publish_partners()
+        else:
+            self._publish(key)
+
+    def _publish_partners(self) -> None:
+        """Send how far the search for a cell's partners is, and what it has found."""
+        search = self._partners.search
+        if search is None:
+            if self._pairs:
+                self.write(_pairs={})
+        elif not search.job.active or self._pair_gate.progress():
+            self.write(_pairs=self._partners.tell(self._explained(search.image), self.score))
+
+    def _explained(self, name: str) -> int:
+        """Return the class that is explained of a photo with a map."""
+        chosen: int | None = self.selected_class
+        return self._record_of(name).predicted if chosen is None else chosen
 
     def _publish(self, name: str, *, force: bool = False) -> None:
         """Send a photo's progress, and its map if there is a newer one and the browser has drawn the last."""
@@ -317,7 +416,12 @@ class AttributionView(View):
             for name, told in state["_status"].items()
             if told["state"] == "computing"
         }
-        return {**state, "_status": {**state["_status"], **resting}}
+        layers = {
+            name: list(stored_layers(record, [shown["id"] for shown in state["_maps"][name]["classes"]]))
+            for name, record in self.attributions.items()
+            if name in state["_maps"] and not record.preview
+        }
+        return {**state, "_status": {**state["_status"], **resting}, "_layers": layers}
 
     def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
         top, left, bottom, right = self._geometry(photo).seen
@@ -327,21 +431,7 @@ class AttributionView(View):
         return self._model.preprocess.geometry(photo)
 
     def _describe_status(self, name: str) -> dict[str, Any]:
-        job = self._jobs[name]
-        record, step = job.record, job.step
-        rows = record.rows if record is not None and not record.preview else 0
-        stage = "queued" if job.state == "queued" else step.stage if step is not None else None
-        return {
-            "state": _STATES.get(job.state, "partial" if record is not None else "empty"),
-            "stage": stage,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "rows": rows,
-            "rows_wanted": self.method.rows,
-            "eta": job.seconds_left if job.active else None,
-            "seconds": job.seconds,
-            "error": _describe_error(job.error),
-        }
+        return describe_status(self._jobs[name], self.method.rows)
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
 
@@ -376,15 +466,40 @@ class AttributionView(View):
             return
         if isinstance(name, str) and name in self._jobs:
             self._ask(name, class_id)
-        self.write(selected_class=class_id)
+        if content.get("select", True):
+            self.selection.write_for_user(class_id=class_id)
         self.reply("explained", rid, id=class_id)
 
+    def _on_layer(self, content: dict[str, Any]) -> None:
+        """Read a layer off the stored logits; it takes milliseconds and no forward."""
+        rid, name = content.get("rid"), content.get("image")
+        try:
+            record = self._record_of(name)
+            class_id = self._class_names.resolve(content.get("class"))  # type: ignore[arg-type]  # it says what it wants
+            meta, plane = read_layer(record, class_id, str(content.get("index")), str(content.get("score")))
+        except (ValueError, TypeError, LookupError) as error:
+            self.reply("refused", rid, message=str(error), suggestions=[])
+            return
+        self.reply("layer", rid, image=name, grid=list(record.grid), rows=record.rows, buffers=[plane], layer=meta)
 
-def _describe_error(error: BaseException | None) -> dict[str, str] | None:
-    if error is None:
-        return None
-    return {
-        "what": "The computation failed.",
-        "why": f"{type(error).__name__}: {error}",
-        "todo": "view.job.error holds the exception; what was computed before stays.",
-    }
+    def _on_pairs(self, content: dict[str, Any]) -> None:
+        """Search for a cell's partners before everything else, or leave them where no cell is named."""
+        rid, name, cell = content.get("rid"), content.get("image"), content.get("cell")
+        try:
+            if cell is None:
+                self._partners.leave()
+            else:
+                record = self._record_of(name)
+                job = self._partners.ask(str(rid), str(name), cell, record, class_id=self._explained(str(name)))
+                job.start(priority=next(_clicks))
+        except (ValueError, TypeError, LookupError) as error:
+            self.reply("refused", rid, message=str(error), suggestions=[])
+            return
+        self._say(_PARTNERS)
+        self.reply("pairing", rid)
+
+    def _record_of(self, name: Any) -> Attribution:
+        record = self._jobs[name].record if isinstance(name, str) and name in self._jobs else None
+        if record is None:
+            raise ValueError(f"There is no map of {name!r} yet.")
+        return record

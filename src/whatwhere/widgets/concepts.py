@@ -21,7 +21,6 @@ from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from PIL import Image
 
@@ -282,29 +281,15 @@ class ConceptExplorer(View):
             layout.close()
         super().close()
 
-    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
-        """Write one HTML page that opens from disk, without network or kernel, and still reacts.
-
-        Parameters
-        ----------
-        path : str or Path
-            Where to write; an existing file is replaced.
-        title : str, optional
-            Title of the page; by default it names the model and the class.
+    def headline(self) -> str:
+        """Say what the view is about, as the title of a page.
 
         Returns
         -------
-        Path
-            The file.
-
-        Notes
-        -----
-        The page holds more photos and crops than a notebook does, and the maps that were computed; computing more needs
-        a notebook. What-if works in it where all behind the layer is affine and ``view.job`` is done.
+        str
+            A few words.
         """
-        from whatwhere.export import write_page
-
-        return write_page(path, [self], title=title or f"What {self._title} sees: {self._target}")
+        return f"What {self._title} sees: {self._target}"
 
     def picture(self) -> Image.Image:
         """Draw a card for each concept.

@@ -1,6 +1,7 @@
 /** What the parts of the view share. */
 import type { Kernel } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
+import type { PublicTraits } from "../../core/wire";
 import type { Shown, ViewState } from "./state";
 
 export interface Actions {
@@ -9,7 +10,12 @@ export interface Actions {
   selectClass(id: number | null): void;
   /** Sets a public trait and draws at once; saved once the person rests. */
   adjust(name: "opacity" | "threshold", value: number): void;
-  setColormap(name: string): void;
+  /** Sets a public trait, draws and saves. */
+  choose<K extends "colormap" | "index" | "score" | "scale">(name: K, value: PublicTraits[K]): void;
+  /** Looks for the cells that a cell acts together with; for the one that is shown already, goes back. */
+  findPartners(cell: number): void;
+  /** Goes back from the partners to the map. */
+  leavePartners(): void;
   toggle(name: "map" | "uncertainty" | "cells"): void;
   start(): void;
   stop(): void;

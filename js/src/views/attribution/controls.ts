@@ -1,18 +1,19 @@
 /** Legend, layers, sliders and facts beside the picture. */
-import { paintValues } from "../../core/colormap";
 import { h, icon, on, setAttribute, setText, show } from "../../core/dom";
-import { percent, quantity } from "../../core/format";
-import { COLORMAPS } from "../../core/wire";
+import { percent } from "../../core/format";
+import { walkWithArrows } from "../../core/roving";
+import { COLORMAPS, type IndexName, SCORES } from "../../core/wire";
 import { makeAbout, makePopover } from "../shared/popover";
 import type { Context, Part } from "./context";
+import { makeLegend } from "./legend";
 import type { Shown } from "./state";
-import { COARSE, rowsWords, surenessWords } from "./words";
-
-const LEGEND_WIDTH = 256;
+import { COARSE, headingWords, rowsWords, SCORE_NAMES, surenessWords } from "./words";
 
 /** Makes the heading: what the map answers, and how it was made. */
 export function makeHeading(context: Context): Part {
+  const lead = h("span");
   const name = h("span", { class: "mut" });
+  const back = h("button", { class: "link", type: "button", title: "Back to the map (Esc)" }, "Back");
   const info = h(
     "button",
     {
@@ -26,21 +27,47 @@ export function makeHeading(context: Context): Part {
   );
   const about = makeAbout(context.signal);
   const popover = makePopover(info, "How this map was made", about.node, context.signal);
-  const node = h("div", { class: "heading bar" }, h("h2", {}, "Where ", name), info, popover.node);
+  const node = h("div", { class: "heading bar" }, h("h2", {}, lead, " ", name), back, info, popover.node);
+  const goBack = () => {
+    context.act.leavePartners();
+    node.closest(".ww")?.querySelector<HTMLElement>(".pic")?.focus(); // the button goes, the focus stays near
+  };
+  on(back, "click", goBack, context.signal);
   return {
     node,
     update(shown) {
-      setText(name, shown.className ? `it looks for ${shown.className}` : "it looks");
-      setAttribute(name, "title", shown.className || null);
+      const [strong, rest] = headingWords(shown);
+      setText(lead, strong);
+      setText(name, rest);
+      show(back, shown.partners !== null);
       show(info, shown.map !== null);
-      if (shown.map) about.update(shown.map.about, shown.map.code);
+      if (shown.map) about.update(shown.map.about, codeOf(shown));
     },
   };
 }
 
+/** The Python lines that make the numbers that are shown. */
+export function codeOf({ map, reading, classId, className, partners }: Shown): string {
+  if (!map) return "";
+  const options = [String(classId)];
+  if (reading && reading.index !== "total" && !partners) options.push(`kind="${reading.index}"`);
+  if (reading && reading.score !== map.score) options.push(`score="${reading.score}"`);
+  const read = `values(${options.join(", ")})  # ${className}`;
+  if (!partners) return `${map.code}\na.${read}`;
+  const cell = partners.search.cell.join(", ");
+  const model = /\.run\((.*), photo\)$/.exec(map.code)?.[1] ?? "model";
+  return `${map.code}\np = ww.SobolPairs((${cell}), partners=16).run(${model}, a, target=${classId})\np.${read}`;
+}
+
 /** Makes the column of controls. */
 export function makeControls(context: Context): Part {
-  const parts = [makeLegend(context), makeLayers(context), makeSliders(context), makeFacts()];
+  const parts = [
+    makeLegend(context),
+    makeIndices(context),
+    makeLayers(context),
+    makeSliders(context),
+    makeFacts(),
+  ];
   return {
     node: h("section", { class: "controls", "aria-label": "Map" }, ...parts.map(({ node }) => node)),
     update(shown) {
@@ -49,23 +76,48 @@ export function makeControls(context: Context): Part {
   };
 }
 
-function makeLegend({ model }: Context): Part {
-  const canvas = h("canvas", { "aria-hidden": "true", width: LEGEND_WIDTH, height: 1 });
-  const top = h("span");
-  const node = h("div", { class: "legend sm mut" }, h("span", {}, "0"), canvas, top);
-  const ramp = Float32Array.from({ length: LEGEND_WIDTH }, (_, i) => i / (LEGEND_WIDTH - 1));
+const INDICES: readonly [IndexName, string, string][] = [
+  ["total", "Total", "Share of the variance that is left when all but the cell is known"],
+  ["first", "First order", "Share of the variance that the cell explains on its own"],
+  ["slope", "Sign", "By how much the score rises when the cell is shown"],
+];
+
+/** What is drawn of the class, one of three. */
+function makeIndices({ model, act, signal }: Context): Part {
+  const group = h("div", { class: "tabs", role: "radiogroup", "aria-label": "What is drawn" });
+  const buttons = INDICES.map(([name, text]) => {
+    const button = h("button", { type: "button", role: "radio", "data-key": name }, text);
+    group.append(button);
+    return button;
+  });
+  const why = h("p", { class: "vh", id: "ww-index-why" });
+  const choose = (button: HTMLElement) => {
+    if (button.getAttribute("aria-disabled") !== "true") act.choose("index", button.dataset.key as IndexName);
+  };
+  walkWithArrows(group, choose, signal);
+  on(
+    group,
+    "click",
+    (event) => {
+      const button = (event.target as Element).closest<HTMLElement>("[data-key]");
+      if (button) choose(button);
+    },
+    signal,
+  );
   return {
-    node,
-    update(shown) {
-      const { plane, stored, map } = shown;
-      setText(top, plane && stored && map ? `${quantity(stored.max)} ${map.unit}` : "no map");
-      const brush = canvas.getContext("2d");
-      if (!brush) return;
-      const image = brush.createImageData(LEGEND_WIDTH, 1);
-      paintValues(ramp, 1, model.get("colormap"), model.get("threshold"), image.data);
-      const opacity = plane ? model.get("opacity") : 0;
-      for (let i = 3; i < image.data.length; i += 4) image.data[i] = (image.data[i] as number) * opacity;
-      brush.putImageData(image, 0, 0);
+    node: h("div", { class: "row" }, group, why),
+    update({ map }) {
+      const chosen = model.get("index") ?? "total";
+      buttons.forEach((button, place) => {
+        const [name, , title] = INDICES[place] as (typeof INDICES)[number];
+        const reason = map?.missing?.[name] ?? "";
+        setAttribute(button, "aria-checked", name === chosen ? "true" : "false");
+        setAttribute(button, "tabindex", name === chosen ? 0 : -1);
+        setAttribute(button, "aria-disabled", reason ? "true" : null);
+        setAttribute(button, "aria-describedby", reason ? "ww-index-why" : null);
+        setAttribute(button, "title", reason || title);
+        if (reason) setText(why, reason);
+      });
     },
   };
 }
@@ -100,7 +152,47 @@ const SLIDERS = [
   ["threshold", "Threshold", 90],
 ] as const;
 
+const SCORE_OPTIONS = [...SCORES, "own" as const].map((name) => [name, SCORE_NAMES[name]] as const);
+const COLORMAP_OPTIONS = COLORMAPS.map(
+  (name) => [name, `${name[0]?.toUpperCase()}${name.slice(1)}`] as const,
+);
+const SCALE_OPTIONS = [
+  ["image", "This image"],
+  ["shared", "Shared by all images"],
+] as const;
+
+interface Choice<T extends string> {
+  node: HTMLElement;
+  update(value: T): void;
+  /** Shows or hides one of its options. */
+  offer(value: T, offered: boolean): void;
+  /** Disables it with a reason; without one, enables it. */
+  disable(reason: string): void;
+}
+
 function makeSliders({ model, act, signal }: Context): Part {
+  function makeChoice<T extends string>(
+    label: string,
+    options: readonly (readonly [T, string])[],
+    choose: (value: T) => void,
+  ): Choice<T> {
+    const entries = options.map(([value, text]) => h("option", { value }, text));
+    const select = h("select", {}, ...entries);
+    on(select, "change", () => choose(select.value as T), signal);
+    return {
+      node: h("label", { class: "sl" }, h("span", { class: "mut" }, label), select),
+      update(value) {
+        if (select.value !== value) select.value = value;
+      },
+      offer(value, offered) {
+        for (const entry of entries) if (entry.value === value) show(entry, offered);
+      },
+      disable(reason) {
+        select.disabled = reason !== "";
+        setAttribute(select, "title", reason || null);
+      },
+    };
+  }
   const sliders = SLIDERS.map(([name, text, max]) => {
     const input = h("input", { type: "range", min: 0, max, step: 1 });
     const output = h("output");
@@ -113,14 +205,19 @@ function makeSliders({ model, act, signal }: Context): Part {
       node: h("label", { class: "sl" }, h("span", { class: "mut" }, text), input, output),
     };
   });
-  const select = h("select", {}, ...COLORMAPS.map((name) => h("option", { value: name }, name)));
-  on(select, "change", () => act.setColormap(select.value), signal);
-  const colors = h("label", { class: "sl" }, h("span", { class: "mut" }, "Colour map"), select);
+  const colors = makeChoice("Colour map", COLORMAP_OPTIONS, (value) => act.choose("colormap", value));
+  const scores = makeChoice("Score", SCORE_OPTIONS, (value) => act.choose("score", value));
+  const scales = makeChoice("Scale", SCALE_OPTIONS, (value) => act.choose("scale", value));
+  const choices = [scores, scales, colors];
   return {
-    node: h("div", { class: "sliders" }, ...sliders.map(({ node }) => node), colors),
-    update() {
-      const colormap = model.get("colormap");
-      if (select.value !== colormap) select.value = colormap;
+    node: h("div", { class: "sliders" }, ...[...sliders, ...choices].map(({ node }) => node)),
+    update({ map, reading, partners }) {
+      scores.update(model.get("score") ?? "logit");
+      scores.offer("own", map?.score === "own");
+      scales.update(model.get("scale") ?? "image");
+      show(scales.node, (model.get("_images") ?? []).length > 1);
+      colors.update(model.get("colormap"));
+      colors.disable(reading?.index === "slope" && !partners ? "Signs have two colours of their own" : "");
       for (const { name, max, input, output } of sliders) {
         const value = Math.round(100 * model.get(name));
         if (Number(input.value) !== value) input.value = String(value);
@@ -134,6 +231,7 @@ function makeSliders({ model, act, signal }: Context): Part {
 
 function makeFacts(): Part {
   const figure = h("b");
+  const part = h("span", { class: "mut" });
   const dots = h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i"));
   const sure = h("p");
   const rows = h("b");
@@ -142,7 +240,7 @@ function makeFacts(): Part {
   const node = h(
     "div",
     { class: "facts" },
-    h("div", { class: "fact" }, figure, dots, sure),
+    h("div", { class: "fact" }, figure, " ", part, dots, sure),
     h("div", { class: "fact" }, rows, " ", of, rowsText),
   );
   return {
@@ -150,6 +248,7 @@ function makeFacts(): Part {
     update(shown: Shown) {
       const told = surenessWords(shown);
       setText(figure, told.figure);
+      setText(part, told.of ?? "");
       setText(sure, told.words);
       show(dots, told.dots !== null);
       [...dots.children].forEach((dot, i) => {

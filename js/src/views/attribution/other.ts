@@ -37,7 +37,7 @@ export function makeOther(context: Context): Part {
   async function explain(query: string | number): Promise<void> {
     const mine = ++asked;
     say(ASKING);
-    const reply = await kernel.ask("explain", { image, query });
+    const reply = await kernel.ask("explain", { image, query, select: true });
     if (signal.aborted || mine !== asked) return;
     if (reply.kind === "refused") {
       say(reply.message, reply.suggestions ?? []);

@@ -4,7 +4,7 @@ import { fitCanvas } from "../shared/canvas";
 import type { PhotoStore } from "../shared/photos";
 import { followKeys, followPointer, seenBox } from "../shared/reading";
 import type { Context, Part } from "./context";
-import { Overlay, paintScene, unsureCells } from "./paint";
+import { Overlay, paintScene, type Scene, signsOf, unsureCells } from "./paint";
 import type { Shown } from "./state";
 import { cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
@@ -52,34 +52,61 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   function draw(now: Shown): void {
     const brush = canvas.getContext("2d");
     if (!brush) return;
-    const { model } = context;
     const picture = photos.get(now.place);
-    const { plane, stored, map } = now;
-    const threshold = model.get("threshold");
-    const mapped = plane !== null && stored !== null && state.map;
+    const { plane, partners } = now;
     const seen = seenBox(now, canvas.width, canvas.height);
+    const map = partners ? drawPartners(now) : drawMap(now);
     paintScene(brush, {
       picture,
       seen,
       cropped: seen.width < canvas.width - 1.5 || seen.height < canvas.height - 1.5,
-      overlay: mapped
-        ? overlay.paint(plane, stored.max, model.get("colormap"), threshold, !state.cells)
-        : null,
-      smooth: !state.cells,
-      opacity: model.get("opacity"),
+      opacity: context.model.get("opacity"),
       wipe: state.wipe,
-      unsure: mapped && state.uncertainty ? unsureCells(plane, stored.max, threshold) : [],
-      grid: map?.grid ?? [1, 1],
+      grid: plane ? [plane.rows, plane.columns] : [1, 1],
       cell: typeof state.reading === "number" && plane ? state.reading : null,
+      pinned: partners?.cell ?? null,
+      partners: partners?.found?.partners ?? [],
       dark: (frame.closest(".ww") as HTMLElement | null)?.dataset.theme === "dark",
       scale,
+      ...map,
     });
     drawn = picture !== null;
   }
 
+  /** The map of the class, and what is drawn on it. */
+  function drawMap({ plane, reading, top }: Shown): Pick<Scene, "overlay" | "smooth" | "unsure" | "signs"> {
+    const smooth = !state.cells;
+    if (!plane || !reading || !state.map) return { overlay: null, smooth, unsure: [], signs: [] };
+    const threshold = context.model.get("threshold");
+    const signed = reading.index === "slope";
+    return {
+      overlay: overlay.paint(
+        plane,
+        top,
+        signed ? "signed" : context.model.get("colormap"),
+        threshold,
+        smooth,
+      ),
+      smooth,
+      unsure: state.uncertainty ? unsureCells(plane, top, threshold) : [],
+      signs: signed ? signsOf(plane, top, threshold) : [],
+    };
+  }
+
+  /** The map of a cell's partners: cells, since between them nobody looked. */
+  function drawPartners({ partners }: Shown): Pick<Scene, "overlay" | "smooth" | "unsure" | "signs"> {
+    const { found, plane } = partners ?? {};
+    const threshold = context.model.get("threshold");
+    const none = { overlay: null, smooth: false, unsure: [], signs: [] };
+    if (!found || !plane || !state.map) return none;
+    const colors = context.model.get("colormap");
+    return { ...none, overlay: overlay.paint(plane, found.max, colors, threshold, false) };
+  }
+
   function tell(now: Shown): void {
-    const cell = typeof state.reading === "number" && now.plane ? cellWords(now, state.reading) : null;
-    const plain = state.reading === "outside" ? OUTSIDE : pictureWords(now, kernel.state);
+    const cell =
+      typeof state.reading === "number" && now.plane && !state.note ? cellWords(now, state.reading) : null;
+    const plain = state.note || (state.reading === "outside" ? OUTSIDE : pictureWords(now, kernel.state));
     setText(place, cell ? cell.place : plain);
     setText(number, cell?.number ?? "");
     setText(rest, cell?.rest ?? "");

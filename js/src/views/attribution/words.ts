@@ -1,9 +1,10 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 
-import { count, counted, duration, percent, quantity, remaining } from "../../core/format";
+import { count, counted, duration, percent, quantity, remaining, signedQuantity } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
-import type { MapInfo, Status } from "../../core/wire";
-import type { Shown } from "./state";
+import type { Plane } from "../../core/planes";
+import type { MapInfo, ScoreName, Status } from "../../core/wire";
+import type { Partners, Shown } from "./state";
 
 const DOT = " · ";
 
@@ -60,34 +61,80 @@ export function jobVerb(status: Status): string {
 
 /** A cell's place and value, in two parts: the number carries the weight. */
 export function cellWords(shown: Shown, cell: number): { place: string; number: string; rest: string } {
-  const { plane, map } = shown;
-  if (!plane || !map) return { place: "", number: "", rest: "" };
-  const row = Math.floor(cell / plane.columns) + 1;
-  const column = (cell % plane.columns) + 1;
-  const value = quantity(plane.values[cell] ?? Number.NaN);
-  const spread = quantity(1.96 * (plane.errors[cell] ?? Number.NaN));
-  return {
-    place: `${map.preview ? "block row" : "row"} ${row}, column ${column}${DOT}`,
-    number: value,
-    rest: ` ± ${spread} ${map.unit}`,
-  };
+  const { map, reading, partners } = shown;
+  const plane = partners ? partners.plane : shown.plane;
+  if (!map || !reading || !shown.plane) return { place: "", number: "", rest: "" };
+  const { columns } = shown.plane;
+  const at = placeOf([Math.floor(cell / columns), cell % columns]);
+  const place = `${map.preview ? "block " : ""}${at}${DOT}`;
+  if (partners && partners.cell === cell) return { place, number: "", rest: "the cell itself" };
+  if (partners && !partners.found?.looked.includes(cell)) return { place, number: "", rest: "not looked at" };
+  const value = plane?.values[cell] ?? Number.NaN;
+  const spread = quantity(1.96 * (plane?.errors[cell] ?? Number.NaN));
+  const number = reading.index === "total" || partners ? quantity(value) : signedQuantity(value);
+  return { place, number, rest: ` ± ${spread} ${partners ? "of the variance" : reading.unit}` };
+}
+
+/** Names of the scores, as people choose them. */
+export const SCORE_NAMES: Record<ScoreName, string> = {
+  logit: "Logit",
+  softmax: "Probability",
+  log_softmax: "Log-probability",
+  margin: "Margin to the next class",
+  own: "The method's own",
+};
+
+export const NO_PARTNERS = "Looking for partners of a cell needs a kernel";
+
+/** The heading over the controls, in two parts. */
+export function headingWords({ className, partners }: Shown): [string, string] {
+  if (partners) return ["With", placeOf(partners.search.cell)];
+  return ["Where", className ? `it looks for ${className}` : "it looks"];
+}
+
+function placeOf([row, column]: readonly [number, number]): string {
+  return `row ${row + 1}, column ${column + 1}`;
+}
+
+/** What is said of a search for partners while no cell is read. */
+export function partnerWords({ search, found }: Partners, unit: string): string {
+  const place = placeOf(search.cell);
+  if (search.state === "failed") return `The search failed: ${search.why}`;
+  if (search.state === "computing") {
+    const tenths = search.total > 0 ? Math.floor((10 * search.done) / search.total) : 0; // read aloud at each change
+    return `Looking for what acts together with ${place}: ${percent(tenths / 10)}`;
+  }
+  if (!found || found.partners.length === 0) return `No cell clearly acts together with ${place}`;
+  const cells = found.partners.length;
+  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${quantity(found.max)} ${unit}`;
 }
 
 /** What stands over the picture when no cell is read. */
 export function pictureWords(shown: Shown, kernel: KernelState): string {
+  if (shown.partners) return partnerWords(shown.partners, "of the variance");
+  if (shown.missing && shown.stored) return readingWords(shown, kernel);
   if (shown.missing) {
     if (kernel === "saved") return `${shown.className} is not stored in this page for this photo`;
     return kernel === "silent"
       ? `${shown.className} is not stored; computing it needs a kernel`
       : "One moment: reading this class";
   }
-  if (shown.stored?.flat) return FLAT;
+  if (shown.reading?.flat) return FLAT;
   if (shown.map?.preview) return "Preview";
   return "";
 }
 
+/** Why the reading that was asked for is not there. */
+function readingWords(shown: Shown, kernel: KernelState): string {
+  if (shown.refusal) return shown.refusal;
+  if (kernel === "saved") return "Not stored in this page";
+  return kernel === "silent" ? "Not stored; reading it needs a kernel" : "One moment: reading it";
+}
+
 export interface Sureness {
   figure: string;
+  /** What the figure is a part of. */
+  of?: string;
   /** Dots that are full, of four; null if there is no figure. */
   dots: number | null;
   words: string;
@@ -95,10 +142,12 @@ export interface Sureness {
 
 /** How far the maps of two halves of the rows agree. */
 export function surenessWords(shown: Shown): Sureness {
-  const agreement = shown.stored?.agreement ?? null;
-  if (!shown.stored || shown.map?.preview)
+  const { reading } = shown;
+  const agreement = reading?.agreement ?? null;
+  if (!reading || shown.map?.preview)
     return { figure: "–", dots: null, words: "How sure: known once there are rows" };
-  if (shown.stored.flat) return { figure: "–", dots: null, words: "How sure: there is no map to judge" };
+  if (reading.index !== "total" && shown.plane) return clearCells(shown.plane);
+  if (reading.flat) return { figure: "–", dots: null, words: "How sure: there is no map to judge" };
   if (agreement === null)
     return { figure: "–", dots: null, words: "How sure: too few rows to compare two halves" };
   const halves = `How sure: two halves of the ${shown.map?.rows ?? 0} rows`;
@@ -106,6 +155,18 @@ export function surenessWords(shown: Shown): Sureness {
     figure: agreement < 0 ? `−${Math.abs(agreement).toFixed(2)}` : agreement.toFixed(2),
     dots: Math.round(Math.max(0, Math.min(1, agreement)) * 4),
     words: agreement < 0.6 ? `${halves} agree in part; run more` : `${halves} agree this well`,
+  };
+}
+
+/** How many cells are clearly not nothing, beside how many would seem so by chance. */
+function clearCells({ values, errors }: Plane): Sureness {
+  const clear = values.filter((value, cell) => Math.abs(value) > 1.96 * (errors[cell] ?? 0)).length;
+  const chance = Math.round(0.05 * values.length);
+  return {
+    figure: count(clear),
+    of: `of ${count(values.length)}`,
+    dots: null,
+    words: `How sure: cells clearly not zero; about ${chance} would seem so by chance`,
   };
 }
 
@@ -123,7 +184,7 @@ export function thumbnailLabel(name: string, status: Status | undefined, map: Ma
 export function pictureLabel(shown: Shown): string {
   const name = shown.image?.name ?? "No image";
   const what = shown.plane ? `with a map of where the model looks for ${shown.className}` : "without a map";
-  return `${name}, ${what}. Arrow keys read cells, Space shows or hides the map, Escape goes back.`;
+  return `${name}, ${what}. Arrow keys read cells, Enter looks for what a cell acts together with, Space shows or hides the map, Escape goes back.`;
 }
 
 /** What is under the model's name. */
@@ -141,7 +202,8 @@ export const KEYS: readonly [string[], string][] = [
   [["Tab"], "next control"],
   [["←", "→", "↑", "↓"], "walk images, classes, cells"],
   [["Space"], "toggle a layer; on the picture, the map"],
-  [["Enter"], "explain the class that was typed"],
+  [["Enter"], "on the picture, what acts together with a cell; in the field, explain the class"],
+  [["click"], "on the picture, what acts together with a cell"],
   [["drag"], "wipe between map and photo"],
   [["Esc"], "close, stop, go back"],
   [["?"], "this list"],

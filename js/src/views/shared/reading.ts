@@ -15,8 +15,15 @@ interface Context {
     reading: number | "outside" | null;
     /** Share of the picture's width left of which the map is drawn. */
     wipe: number | null;
+    /** What there is to say about the last click, until the pointer moves on. */
+    note?: string;
   };
-  act: { redraw(): void; toggle(name: "map"): void };
+  act: {
+    redraw(): void;
+    toggle(name: "map"): void;
+    /** Looks for the cells that a cell acts together with, where a view can. */
+    findPartners?(cell: number): void;
+  };
   signal: AbortSignal;
 }
 
@@ -45,7 +52,7 @@ export function readingAt(shown: Readable, x: number, y: number): number | "outs
   return Math.floor(down * rows) * columns + Math.floor(across * columns);
 }
 
-/** Reads the cell under the pointer; a drag wipes between map and photo. */
+/** Reads the cell under the pointer; a click looks for its partners, a drag wipes between map and photo. */
 export function followPointer(frame: HTMLElement, context: Context, look: Look): void {
   const { state, act, signal } = context;
   let pressed: number | null = null;
@@ -54,6 +61,7 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   const set = (reading: Context["state"]["reading"]) => {
     if (state.reading === reading) return;
     state.reading = reading;
+    state.note = "";
     act.redraw();
   };
   const at = (event: PointerEvent): [number, number] => {
@@ -90,9 +98,12 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   on(
     frame,
     "pointerup",
-    () => {
+    (event) => {
+      const shown = look();
+      const cell = pressed !== null && !wiping && shown ? readingAt(shown, ...at(event)) : null;
       pressed = null;
       wiping = false;
+      if (typeof cell === "number") act.findPartners?.(cell);
     },
     signal,
   );
@@ -116,7 +127,7 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   on(frame, "blur", () => set(null), signal);
 }
 
-/** Arrow keys walk over the cells, from the middle; Space shows and hides the map. */
+/** Arrow keys walk over the cells, from the middle; Enter looks for partners; Space shows and hides the map. */
 export function followKeys(frame: HTMLElement, context: Context, look: Look): void {
   const { state, act, signal } = context;
   on(
@@ -129,10 +140,16 @@ export function followKeys(frame: HTMLElement, context: Context, look: Look): vo
         act.toggle("map");
         return;
       }
+      if (event.key === "Enter" && typeof state.reading === "number") {
+        event.preventDefault();
+        act.findPartners?.(state.reading);
+        return;
+      }
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       const plane = look()?.plane;
       if (!step || !plane) return;
       event.preventDefault();
+      state.note = "";
       state.reading = stepCell(state.reading, step as [number, number], plane.rows, plane.columns);
       act.redraw();
     },

@@ -1,0 +1,136 @@
+/**
+ * What several views have chosen together, as a model of its own that each of them finds by a reference.
+ *
+ * A choice is set on that model at once, so that all views of the page follow without the kernel, and is sent to Python
+ * as one message. Python's change, which carries the request's stamp, is the answer.
+ */
+import { makeRid } from "./kernel";
+import { type AnyModel, listen } from "./model";
+import { VERSION } from "./wire";
+
+export interface SelectionTraits extends Record<string, unknown> {
+  class_id: number | null;
+  concepts: number[];
+  images: string[];
+  layer: string | null;
+  by: "program" | "user";
+  /** The last request from a browser that Python has applied. */
+  _stamp: string;
+}
+
+export type Chosen = Partial<Pick<SelectionTraits, "class_id" | "concepts" | "images" | "layer">>;
+type Field = keyof Chosen;
+
+const FIELDS: readonly Field[] = ["class_id", "concepts", "images", "layer"];
+const REFERENCE = "IPY_MODEL_";
+/** How long a choice is held against changes that were made before Python heard of it, in milliseconds. */
+const HOLD = 5_000;
+
+/** `alone`: the host does not find other models, so that a view has only its own traits. */
+export type SelectionState = "pending" | "shared" | "alone";
+
+/** What the page has sent and Python not yet applied. It lies on the model: every view has a copy of this module. */
+interface Desk {
+  sent: string[];
+  wanted: Chosen;
+  at: number;
+}
+const DESK = Symbol.for("whatwhere.selection");
+
+export class Selection {
+  #model: AnyModel<SelectionTraits> | null = null;
+  #state: SelectionState = "pending";
+  #changed: () => void;
+  #signal: AbortSignal;
+
+  /**
+   * @param view - the view's model; its `_selection` is the reference
+   * @param changed - called when the selection is found, or is not to be found, and after each change of it
+   * @param signal - ends all listening
+   */
+  constructor(view: AnyModel, changed: () => void, signal: AbortSignal) {
+    this.#changed = changed;
+    this.#signal = signal;
+    void this.#find(view);
+  }
+
+  get state(): SelectionState {
+    return this.#state;
+  }
+
+  /** What is selected; undefined until the selection is found. */
+  get<K extends Field>(name: K): SelectionTraits[K] | undefined {
+    return this.#model?.get(name);
+  }
+
+  /** Selects on this page, for all views, and tells Python. */
+  set(chosen: Chosen): void {
+    const model = this.#model;
+    if (!model || this.#signal.aborted) return;
+    const rid = makeRid();
+    const desk = deskOf(model);
+    desk.sent.push(rid);
+    Object.assign(desk.wanted, chosen);
+    desk.at = performance.now();
+    model.set("by", "user");
+    apply(model, chosen);
+    try {
+      model.send({ kind: "set", rid, v: VERSION, traits: chosen });
+    } catch (error) {
+      console.debug("[whatwhere] could not send a selection", error);
+    }
+  }
+
+  async #find(view: AnyModel): Promise<void> {
+    const found = await findModel(view);
+    if (this.#signal.aborted) return;
+    this.#model = found;
+    this.#state = found ? "shared" : "alone";
+    if (found) {
+      const heed = () => {
+        holdChoice(found);
+        this.#changed();
+      };
+      for (const name of [...FIELDS, "_stamp"]) listen(found, `change:${name}`, heed, this.#signal);
+    }
+    this.#changed();
+  }
+}
+
+async function findModel(view: AnyModel): Promise<AnyModel<SelectionTraits> | null> {
+  const reference = view.get("_selection");
+  if (typeof reference !== "string" || !reference.startsWith(REFERENCE)) return null;
+  try {
+    const found = await view.widget_manager?.get_model(reference.slice(REFERENCE.length));
+    return (found as AnyModel<SelectionTraits> | undefined) ?? null;
+  } catch (error) {
+    console.debug("[whatwhere] this host finds no other models", error);
+    return null;
+  }
+}
+
+function deskOf(model: AnyModel<SelectionTraits>): Desk {
+  const holder = model as { [DESK]?: Desk };
+  holder[DESK] ??= { sent: [], wanted: {}, at: Number.NEGATIVE_INFINITY };
+  return holder[DESK];
+}
+
+/** Takes back what Python applied before it heard of the page's last choice. */
+function holdChoice(model: AnyModel<SelectionTraits>): void {
+  const desk = deskOf(model);
+  const place = desk.sent.indexOf(model.get("_stamp"));
+  desk.sent.splice(0, place + 1);
+  if (desk.sent.length === 0) desk.wanted = {};
+  else if (place >= 0 || performance.now() - desk.at < HOLD) apply(model, desk.wanted);
+}
+
+function apply(model: AnyModel<SelectionTraits>, chosen: Chosen): void {
+  for (const name of FIELDS) {
+    const value = chosen[name];
+    if (value !== undefined && !same(model.get(name), value)) model.set(name, value);
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return a === b || (Array.isArray(a) && JSON.stringify(a) === JSON.stringify(b));
+}

@@ -1,0 +1,50 @@
+/** The legend: what the colours stand for, in raw numbers. */
+import { paintSigned, paintValues } from "../../core/colormap";
+import { h, setText } from "../../core/dom";
+import { quantity, signedQuantity } from "../../core/format";
+import type { Context, Part } from "./context";
+import type { Shown } from "./state";
+
+const WIDTH = 256;
+
+/** Makes the legend. */
+export function makeLegend({ model }: Context): Part {
+  const canvas = h("canvas", { "aria-hidden": "true", width: WIDTH, height: 1 });
+  const low = h("span");
+  const high = h("span");
+  const node = h("div", { class: "legend sm mut" }, low, canvas, high);
+  const ramp = Float32Array.from({ length: WIDTH }, (_, i) => i / (WIDTH - 1));
+  const slope = ramp.map((share) => 2 * share - 1);
+  return {
+    node,
+    update(shown) {
+      const [from, to] = legendWords(shown);
+      setText(low, from);
+      setText(high, to);
+      const brush = canvas.getContext("2d");
+      if (!brush) return;
+      const image = brush.createImageData(WIDTH, 1);
+      const threshold = model.get("threshold");
+      if (isSigned(shown)) paintSigned(slope, 1, threshold, image.data);
+      else paintValues(ramp, 1, model.get("colormap"), threshold, image.data);
+      const opacity = shown.plane ? model.get("opacity") : 0;
+      for (let i = 3; i < image.data.length; i += 4) image.data[i] = (image.data[i] as number) * opacity;
+      brush.putImageData(image, 0, 0);
+    },
+  };
+}
+
+function isSigned({ reading, partners }: Shown): boolean {
+  return reading?.index === "slope" && !partners;
+}
+
+/** What stands at the two ends. */
+export function legendWords(shown: Shown): [string, string] {
+  const { reading, plane, partners, top } = shown;
+  if (partners)
+    return ["0", partners.found ? `${quantity(partners.found.max)} of the variance` : "searching"];
+  if (!plane || !reading) return ["0", "no map"];
+  if (isSigned(shown))
+    return [`${signedQuantity(-top)} against`, `${signedQuantity(top)} ${reading.unit}, for`];
+  return ["0", `${quantity(top)} ${reading.unit}`];
+}

@@ -1,0 +1,179 @@
+/** Views that share a selection: without the kernel, with a busy one, and with one that answers late. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Selection } from "../src/core/selection";
+import { makeManager } from "../src/standalone/host";
+import widget from "../src/views/attribution";
+import { FakeModel, makeSelection, makeState, managerOf } from "./fake";
+
+let ending = new AbortController();
+beforeEach(() => {
+  ending = new AbortController();
+  vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
+});
+afterEach(() => {
+  ending.abort();
+  document.body.replaceChildren();
+  vi.restoreAllMocks();
+});
+
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+/** Views of one selection, each with a model of its own, as separate cells have them. */
+async function share(count: number, more = {}) {
+  const shared = makeSelection();
+  const views = Array.from({ length: count }, () => {
+    const fake = new FakeModel({ ...makeState(), ...more });
+    fake.widget_manager = managerOf(shared);
+    const el = document.createElement("div");
+    document.body.append(el);
+    const cleanup = widget.render({ model: fake.model, el });
+    ending.signal.addEventListener("abort", cleanup);
+    const root = el.firstElementChild?.shadowRoot?.querySelector(".ww") as HTMLElement;
+    return { fake, root, all: (selector: string) => [...root.querySelectorAll<HTMLElement>(selector)] };
+  });
+  await settle();
+  return { shared, views };
+}
+
+/** As if Python had applied a request, or changed something by itself. */
+function python(shared: FakeModel, traits: Record<string, unknown>) {
+  Object.assign(shared.state, traits);
+  for (const name of Object.keys(traits)) shared.fire(`change:${name}`);
+}
+
+describe("views of one selection", () => {
+  it("follow each other by click, and Python hears of it once", async () => {
+    const { shared, views } = await share(2);
+    const [first, second] = views as [(typeof views)[0], (typeof views)[0]];
+    first.fake.sent = [];
+    second.fake.sent = [];
+    first.all(".pred button")[1]?.click();
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    expect([first.root.dataset.class, second.root.dataset.class]).toEqual(["968", "968"]);
+    expect(shared.sent).toMatchObject([{ kind: "set", traits: { class_id: 968 } }]);
+    expect([...first.fake.sent, ...second.fake.sent].filter(({ kind }) => kind === "set")).toEqual([]);
+    second.all(".strip button")[1]?.click();
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    expect([first.root.dataset.image, second.root.dataset.image]).toEqual(["cat", "cat"]);
+    expect(shared.saved).toEqual([{ class_id: 968 }, { images: ["cat"] }]);
+    expect(shared.get("by")).toBe("user");
+  });
+
+  it("show what Python selects, and send nothing back", async () => {
+    const { shared, views } = await share(2);
+    python(shared, { class_id: 925, images: ["nowhere", "cat", "coffee"], by: "program" });
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    expect(views.map(({ root }) => root.dataset.image)).toEqual(["cat", "cat"]);
+    expect(views.map(({ fake }) => fake.get("selected_class"))).toEqual([925, 925]);
+    expect(shared.sent).toEqual([]);
+    expect(views.flatMap(({ fake }) => fake.saved)).toEqual([]);
+  });
+
+  it("stay as they are where they do not have what is selected", async () => {
+    const { shared, views } = await share(1, { _class_count: 1000 });
+    python(shared, { class_id: 5000, images: ["nowhere"] });
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    expect(views[0]?.root.dataset.image).toBe("coffee");
+    expect(views[0]?.root.dataset.class).toBe("967");
+  });
+
+  it("leave nothing on the selection when they go", async () => {
+    const { shared } = await share(3);
+    expect(shared.listeners).toBeGreaterThan(0);
+    ending.abort();
+    expect(shared.listeners).toBe(0);
+  });
+
+  it("forget the cell that was read in another photo", async () => {
+    const { shared, views } = await share(1);
+    const frame = views[0]?.all(".pic")[0] as HTMLElement;
+    frame.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+    await vi.waitFor(() => expect(views[0]?.all(".tag")[0]?.textContent).toContain("row 2"));
+    python(shared, { images: ["cat"] });
+    await vi.waitFor(() => expect(views[0]?.all(".tag")[0]?.textContent).not.toContain("row 2"));
+  });
+});
+
+describe("late answers", () => {
+  function hold() {
+    const shared = makeSelection();
+    const view = new FakeModel(makeState());
+    view.widget_manager = managerOf(shared);
+    const make = () => new Selection(view.model, () => undefined, ending.signal);
+    return { shared, first: make(), second: make() };
+  }
+
+  it("the latest choice wins, whichever view made it", async () => {
+    const { shared, first, second } = hold();
+    await settle();
+    first.set({ class_id: 1 });
+    second.set({ class_id: 2 });
+    const [one, two] = shared.sent.map(({ rid }) => rid);
+    python(shared, { class_id: 1, _stamp: one });
+    expect(shared.get("class_id")).toBe(2);
+    python(shared, { _stamp: two });
+    python(shared, { class_id: 3, by: "program" });
+    expect(first.get("class_id")).toBe(3);
+  });
+
+  it("a kernel that was busy for long does not take old choices up again", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout"] });
+    const { shared, first } = hold();
+    await vi.runAllTimersAsync();
+    first.set({ images: ["a"] });
+    first.set({ images: ["b"] });
+    vi.advanceTimersByTime(60_000);
+    python(shared, { images: ["a"], _stamp: shared.sent[0]?.rid });
+    expect(first.get("images")).toEqual(["b"]);
+    python(shared, { images: ["b"], _stamp: shared.sent[1]?.rid });
+    expect(first.get("images")).toEqual(["b"]);
+    vi.useRealTimers();
+  });
+
+  it("an answer that was lost does not hold the selection for ever", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout"] });
+    const { shared, first } = hold();
+    await vi.runAllTimersAsync();
+    first.set({ class_id: 1 });
+    python(shared, { class_id: 3, by: "program" });
+    expect(first.get("class_id")).toBe(1);
+    vi.advanceTimersByTime(6_000);
+    python(shared, { class_id: 4, by: "program" });
+    expect(first.get("class_id")).toBe(4);
+    vi.useRealTimers();
+  });
+});
+
+describe("hosts", () => {
+  it("that find no other models: the view keeps its own traits, and says so", async () => {
+    vi.spyOn(console, "debug").mockImplementation(() => undefined);
+    const fake = new FakeModel({ ...makeState(), _selection: "IPY_MODEL_gone" });
+    fake.widget_manager = managerOf(makeSelection());
+    const el = document.createElement("div");
+    const cleanup = widget.render({ model: fake.model, el });
+    await settle();
+    expect(fake.kinds()).toContain("alone");
+    el.firstElementChild?.shadowRoot?.querySelectorAll<HTMLElement>(".pred button")[1]?.click();
+    expect(fake.saved).toEqual([{ selected_class: 968 }]);
+    cleanup();
+  });
+
+  it("of exported pages make each shared model once", async () => {
+    const state = makeSelection().state as Record<string, unknown>;
+    const manager = makeManager({ "model-0": { state, buffers: [] } });
+    expect(await manager.get_model("model-0")).toBe(await manager.get_model("model-0"));
+    await expect(manager.get_model("model-1")).rejects.toThrow('lacks the model "model-1"');
+  });
+
+  it("an abort before the selection is found leaves nothing", async () => {
+    const shared = makeSelection();
+    const view = new FakeModel(makeState());
+    view.widget_manager = managerOf(shared);
+    const changed = vi.fn();
+    new Selection(view.model, changed, ending.signal);
+    ending.abort();
+    await settle();
+    expect(changed).not.toHaveBeenCalled();
+    expect(shared.listeners).toBe(0);
+  });
+});

@@ -1,0 +1,137 @@
+"""One lock for widgets that write to each other, and what a worker thread had to say meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+
+class WriteLock:
+    """The lock under which traits are written, and read for the browser.
+
+    A view and its selection write to each other, from any thread, so that they share one: two would wait for each
+    other. The worker never waits for it: observers run under it, and one that waits for a job would wait for ever. What
+    it could not say at once is said by whoever holds it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._behind: set[tuple[LockedWidget, str]] = set()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock, and say afterwards what others had to leave."""
+        try:
+            with self._lock:
+                yield
+        finally:
+            self._catch_up()
+
+    def say(self, widget: LockedWidget, key: str) -> None:
+        """Have a widget say what is new of something, now or, where another thread is writing, right after it.
+
+        Parameters
+        ----------
+        widget : LockedWidget
+            Its `_say_now` is called.
+        key : str
+            With this.
+        """
+        self._behind.add((widget, key))
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._behind and self._lock.acquire(blocking=False):
+            try:
+                if self._behind:  # taken out under the lock only
+                    widget, key = self._behind.pop()
+                    widget._say_now(key)  # noqa: SLF001  # a widget of this module
+            finally:
+                self._lock.release()
+
+
+class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships no types
+    """A widget that may be written to from the main thread, from ipykernel's subshells and from the worker.
+
+    Parameters
+    ----------
+    **traits : object
+        Initial values.
+    """
+
+    _write_lock: WriteLock
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Give the widget its lock before anything can be written."""
+        widget: Self = super().__new__(cls, *args, **kwargs)
+        widget._write_lock = WriteLock()
+        return widget
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take over state from the browser.
+
+        Parameters
+        ----------
+        sync_data : dict
+            Trait values by name.
+        """
+        with self._exclusive():
+            super().set_state(sync_data)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # ipywidgets'
+        """Return traits as they travel, all of one moment.
+
+        Parameters
+        ----------
+        key : str or iterable of str, optional
+            Which; by default all.
+        drop_defaults : bool, default False
+            Whether to leave out those that have their default.
+
+        Returns
+        -------
+        dict
+            Values by trait name.
+        """
+        with self._exclusive():
+            return dict(super().get_state(key, drop_defaults))
+
+    def notify_change(self, change: Any) -> None:
+        """Send a change to the browser and tell observers.
+
+        Parameters
+        ----------
+        change : Bunch
+            The change.
+        """
+        with self._exclusive():
+            super().notify_change(change)
+
+    def write(self, **traits: Any) -> None:
+        """Set synced traits from any thread, as one message.
+
+        Parameters
+        ----------
+        **traits : object
+            Values by trait name.
+        """
+        with self._exclusive(), self.hold_sync():
+            for name, value in traits.items():
+                setattr(self, name, value)
+
+    def _exclusive(self) -> contextlib.AbstractContextManager[None]:
+        return self._write_lock.held()
+
+    def _say(self, key: str) -> None:
+        """Say what is new of something, now or, where another thread is writing, right after it."""
+        self._write_lock.say(self, key)
+
+    def _say_now(self, key: str) -> None:
+        raise NotImplementedError

@@ -475,6 +475,20 @@ def test_what_if_elsewhere_is_asked_of_the_network(made, head, monkeypatch):
     view.close()
 
 
+def test_what_if_of_a_single_logit_is_a_sigmoid_of_the_network(pictures, monkeypatch):
+    net = small_net(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 1))
+    model = ww.VisionModel(net, device="cpu", input_size=24, mean=(0.0,) * 3, std=(1.0,) * 3)
+    bank = ww.Craft(n_concepts=2, layer="1", fit_on="locations").run(model, pictures, progress=False)
+    view = looked(ww.ConceptExplorer(bank, model))
+    assert view._effects == b""
+    sent = listen(view, monkeypatch)
+    tell(view, "whatif", image=view.selected_image, scales={str(bank.ids[0]): 0.5})
+    until(lambda: sent)
+    (told,) = sent[0]["classes"]
+    assert told["p"] == pytest.approx(1 / (1 + np.exp(-sent[0]["logit"])))
+    view.close()
+
+
 def test_the_latest_what_if_wins_and_every_one_is_answered(made, monkeypatch):
     model, bank = made("bent")
     view = ww.ConceptExplorer(bank, model)
@@ -522,6 +536,24 @@ def test_maps_are_the_networks_and_share_a_scale(view, made, messages, kind):
         assert (bank.rank, rows, columns) == real[name].shape
         shown = planes.reshape(real[name].shape) / 255 * scales[:, None, None]
         assert shown == pytest.approx(np.clip(real[name], 0, scales[:, None, None]), abs=scales.max() / 254)
+
+
+def test_the_same_map_asked_for_twice_is_computed_once_and_answered_twice(made, monkeypatch):
+    model, bank = made()
+    view = ww.ConceptExplorer(bank, model)
+    sent = listen(view, monkeypatch)
+    begun = []
+    real = view._explored.net.maps
+    monkeypatch.setattr(view._explored.net, "maps", lambda *a: (begun.append(a), real(*a))[1])
+    opened = []
+    gate = Job(lambda: iter(_hold(opened)), device="cpu").start(priority=10**9)
+    for rid in "ab":
+        tell(view, "map", image=view.selected_image, map_kind="implicit", rid=rid)
+    opened.append(True)
+    until(lambda: len(sent) == 2 and gate.state == "done")
+    assert [(m["kind"], m["rid"]) for m in sent] == [("applied", "a"), ("applied", "b")]
+    assert len(begun) == 1
+    view.close()
 
 
 def test_choosing_a_kind_of_map_computes_it_once_it_is_shown(view):

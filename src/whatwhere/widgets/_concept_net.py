@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whatwhere.jobs import Step
-from whatwhere.widgets._concept_data import Facts, about, caveats_of, code_of, describe_crop, probabilities, rounded
+from whatwhere.widgets._concept_data import Facts, describe_crop
+from whatwhere.widgets._concept_words import about, caveats_of, code_of
+from whatwhere.widgets._planes import probabilities, rounded
 from whatwhere.widgets._sprites import draw_sprite
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class Errands:
     def __init__(self, device: str, moved: Callable[[], None]) -> None:
         self._device, self._moved = device, moved
         self._running: dict[Hashable, Errand] = {}
+        self._lock = threading.Lock()  # requests come on one thread, and jobs end on another
 
     @property
     def current(self) -> Job[Any] | None:
@@ -87,16 +89,22 @@ class Errands:
         Job
             The job.
         """
-        errand = self._running.pop(key, None)
-        if errand is None or not errand.job.active:
-            job = Job(steps, device=self._device, name=name)
-            errand = Errand(job, key, [], finished)
-            job.watch(lambda _, errand=errand: self._on_step(errand))  # type: ignore[misc]
-        self._running[key] = errand
-        if rid is not None:
-            errand.rids.append(rid)
+        with self._lock:
+            errand = self._running.pop(key, None)  # and put back as the latest
+            if errand is None or errand.settled:
+                errand = self._make(key, name, steps, finished)
+            self._running[key] = errand
+            if rid is not None:
+                errand.rids.append(rid)
         errand.job.start(priority=next(clicks))
         return errand.job
+
+    def _make(
+        self, key: Hashable, name: str, steps: Callable[[], Iterator[Step[Any]]], finished: Callable[[Errand], None]
+    ) -> Errand:
+        errand = Errand(Job(steps, device=self._device, name=name), key, [], finished)
+        errand.job.watch(lambda _: self._on_step(errand))
+        return errand
 
     def drop(self, key: Hashable) -> None:
         """Give up a job, if it is under way.
@@ -106,7 +114,8 @@ class Errands:
         key : hashable
             What it is of.
         """
-        errand = self._running.pop(key, None)
+        with self._lock:
+            errand = self._running.pop(key, None)
         if errand is not None:
             errand.job.discard()
 
@@ -116,9 +125,14 @@ class Errands:
             self.drop(key)
 
     def _on_step(self, errand: Errand) -> None:
-        if not errand.job.active and not errand.settled:
-            errand.settled = True
-            if self._running.get(errand.key) is errand:
-                del self._running[errand.key]
+        if not errand.job.active and self._settle(errand):
             errand.finished(errand)
         self._moved()
+
+    def _settle(self, errand: Errand) -> bool:
+        """Close the list of those who wait; tell whether it was open."""
+        with self._lock:
+            was_open, errand.settled = not errand.settled, True
+            if self._running.get(errand.key) is errand:
+                del self._running[errand.key]
+        return was_open

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whatwhere.jobs import Step
-from whatwhere.widgets._concept_data import ConceptData, Facts, map_bytes, rounded, shared_scales
+from whatwhere.widgets._concept_data import ConceptData, Facts
 from whatwhere.widgets._concept_net import ConceptNet
+from whatwhere.widgets._planes import map_bytes, rounded, shared_scales
 from whatwhere.widgets._strip import Strip, make_strip
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.model import VisionModel
-    from whatwhere.widgets._concept_data import Budget
+    from whatwhere.widgets._budget import Budget
 
 NO_BANK = "The concepts are not extracted yet. Run the cell in a notebook to see them."
 _NO_MODEL = "This needs the network: ConceptExplorer(bank, model)."

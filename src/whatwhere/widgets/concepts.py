@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from whatwhere.concepts.bank import ConceptBank
-from whatwhere.concepts.palette import letter_of
 from whatwhere.concepts.picture import draw_words
 from whatwhere.drawing import mime_bundle
-from whatwhere.jobs import Job, Step
+from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images
-from whatwhere.widgets._concept_data import NOTEBOOK, PAGE
+from whatwhere.widgets._budget import NOTEBOOK, PAGE
+from whatwhere.widgets._concept_answers import Answering, describe_error
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
-from whatwhere.widgets._traits import ByConcept, ConceptIds, check_id, factor, words
-from whatwhere.widgets._view import WIRE, FrameGate, View, bundle
+from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
+from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.model import VisionModel
-    from whatwhere.widgets._concept_net import ConceptNet
     from whatwhere.widgets._errands import Errand
 
 _TOLD = WIRE["concepts"]
@@ -36,7 +35,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(View):
+class ConceptExplorer(Answering):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     Parameters
@@ -485,7 +484,7 @@ class ConceptExplorer(View):
         complete = bank is not None and bank.complete
         resting = "done" if complete else "empty" if bank is None else "partial"
         state = resting if job is None else _STATES.get(job.state, resting)
-        error = self._error if job is None or job.error is None else _describe_error(job.error)
+        error = self._error if job is None or job.error is None else describe_error(job.error)
         active = job is not None and job.active
         return {
             "state": "failed" if error is not None and not active else state,
@@ -518,106 +517,3 @@ class ConceptExplorer(View):
     def _on_stop(self, content: dict[str, Any]) -> None:
         del content
         self.stop()
-
-    def _on_map(self, content: dict[str, Any]) -> None:
-        rid = content.get("rid")
-        try:
-            self._map(content.get("image"), content.get("map_kind"), rid)
-        except ValueError as error:
-            self._refuse(rid, str(error))
-
-    def _map(self, name: Any, kind: Any, rid: Any = None) -> Job[ConceptMaps]:
-        net, n = self._net(), self._number("image", name)
-        kinds = [known for known in _TOLD["map_kinds"] if known != "codes"]
-        if kind not in kinds:
-            raise ValueError(f"kind: wanted one of {kinds}, which are computed, got {kind!r}.")
-        stored = self._shelf.get(kind, name)
-        again = None if stored is None else Step(1, 1, "maps", stored)
-        steps = (lambda: net.maps(n, kind)) if again is None else (lambda: iter([again]))
-        self._error = None
-        return self._errands.run((kind, name), f"{kind} maps of {name}", steps, self._on_mapped, rid)
-
-    def _on_mapped(self, errand: Errand) -> None:
-        maps = errand.job.record
-        if errand.job.state != "done" or maps is None or not maps.complete:
-            self._note_failure("The maps could not be computed.", errand)
-            return
-        kind, name = errand.key
-        self._shelf.add(kind, name, maps)
-        self._answers.extend(("applied", rid, {}) for rid in errand.rids)
-
-    def _on_whatif(self, content: dict[str, Any]) -> None:
-        rid, given = content.get("rid"), content.get("scales")
-        try:
-            net, n = self._net(), self._number("image", content.get("image"))
-            scales = {int(k): v for k, v in type(self).scales.validate(self, given).items()}
-        except (ValueError, traitlets.TraitError) as error:
-            self._refuse(rid, str(error))
-            return
-        self._errands.drop("what-if")  # the latest wins
-        self._errands.run("what-if", "what-if", lambda: net.what_if(n, scales), self._on_answered, rid)
-
-    def _on_answered(self, errand: Errand) -> None:
-        answer = errand.job.record
-        if answer is None:
-            self._note_failure("What if could not be computed.", errand)
-            return
-        self._answers.extend(("whatif", rid, answer) for rid in errand.rids)
-
-    def _on_split(self, content: dict[str, Any]) -> None:
-        rid = content.get("rid")
-        try:
-            concept_id = check_id(self, "concept", content.get("concept"))
-            net = self._net()
-        except (ValueError, traitlets.TraitError) as error:
-            self._refuse(rid, str(error))
-            return
-        stored = self._parts.get(concept_id)
-        again = None if stored is None else Step(1, 1, "parts", stored)
-        steps = (lambda: net.parts(concept_id)) if again is None else (lambda: iter([again]))
-        self._errands.run(("split", concept_id), f"split of {letter_of(concept_id)}", steps, self._on_parts, rid)
-
-    def _on_parts(self, errand: Errand) -> None:
-        parts, net = errand.job.record, self._explored.net
-        if errand.job.state != "done" or parts is None or parts.parent is None or net is None:
-            self._note_failure("The concept could not be split.", errand)
-            return
-        concept_id = parts.parent[1]
-        self._parts[concept_id] = parts
-        told = {"parent": concept_id, **net.describe_parts(parts, letter_of(concept_id))}
-        self._answers.extend(("split", rid, told) for rid in errand.rids)
-
-    def _net(self) -> ConceptNet:
-        net = self._explored.net
-        if net is None:
-            raise ValueError(self._explored.why_no_net)
-        return net
-
-    def _number(self, field: str, name: Any) -> int:
-        n = self._explored.number_of(name) if isinstance(name, str) else None
-        if n is None:
-            raise ValueError(
-                f"{field}: wanted a photo of the bank, got {name!r}. {self._explored.strip.reason}".rstrip()
-            )
-        return n
-
-    def _note_failure(self, what: str, errand: Errand) -> None:
-        """Say why there is no answer."""
-        error = errand.job.error
-        superseded = error is None  # stopped, or a newer question came
-        if error is not None:
-            self._error = {**_describe_error(error), "what": what}
-        why = "It was stopped." if error is None else f"{what} {error}"
-        for rid in errand.rids:
-            self._answers.append(("refused", rid, {"message": why, "suggestions": [], "superseded": superseded}))
-
-    def _refuse(self, rid: Any, message: str) -> None:
-        self.reply("refused", rid, message=message, suggestions=[], superseded=False)
-
-
-def _describe_error(error: BaseException) -> dict[str, str]:
-    return {
-        "what": "The computation failed.",
-        "why": f"{type(error).__name__}: {error}",
-        "todo": "view.job.error holds the exception of an extraction; what was computed before stays.",
-    }

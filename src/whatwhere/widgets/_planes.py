@@ -1,0 +1,129 @@
+"""Numbers on their way to the browser: maps in eight bits, and what JSON can hold."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from whatwhere.widgets._view import WIRE
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from whatwhere.concepts.bank import ConceptBank
+
+_QUANTILE = 0.99  # of the values above 0 is drawn in full
+_DIGITS = 5
+
+
+def code_scales(bank: ConceptBank) -> NDArray[np.float64]:
+    """Find what is drawn in full, so that photos can be told from each other.
+
+    Parameters
+    ----------
+    bank : ConceptBank
+        The bank.
+
+    Returns
+    -------
+    ndarray of shape (r,), float64
+        For each concept the 99 % quantile of its codes above 0, over all photos; 0 where there are none.
+    """
+    return shared_scales([bank.codes.reshape(-1, bank.rank).T])
+
+
+def shared_scales(maps: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Find one scale a concept for maps of several photos.
+
+    Parameters
+    ----------
+    maps : list of ndarray of shape (r, …)
+        The maps, at least one.
+
+    Returns
+    -------
+    ndarray of shape (r,), float64
+        The 99 % quantile of the values above 0; 0 where there are none.
+    """
+    scales = np.zeros(len(maps[0]))
+    for k in range(len(scales)):
+        values = np.concatenate([each[k].ravel() for each in maps])
+        above = values[values > 0]
+        scales[k] = np.quantile(above, _QUANTILE) if len(above) else 0
+    return scales
+
+
+def to_bytes(values: NDArray[np.float32], scales: NDArray[np.float64]) -> bytes:
+    """Quantise maps, each as shares of its scale.
+
+    Parameters
+    ----------
+    values : ndarray of shape (r, h, w)
+        Maps; what is below 0 is drawn as 0.
+    scales : ndarray of shape (r,)
+        What is drawn in full.
+
+    Returns
+    -------
+    bytes
+        uint8, row by row, map by map.
+    """
+    share = np.divide(values, scales[:, None, None], out=np.zeros(values.shape), where=scales[:, None, None] > 0)
+    return np.round(np.clip(share, 0, 1) * WIRE["concepts"]["code_levels"]).astype(np.uint8).tobytes()
+
+
+def map_bytes(values: NDArray[np.float32], scales: NDArray[np.float64]) -> bytes:
+    """Quantise maps, and say their size.
+
+    Parameters
+    ----------
+    values : ndarray of shape (r, a, b)
+        Maps.
+    scales : ndarray of shape (r,)
+        What is drawn in full.
+
+    Returns
+    -------
+    bytes
+        Rows and columns as little-endian uint32, then as from `to_bytes`.
+    """
+    return np.array(values.shape[1:], dtype="<u4").tobytes() + to_bytes(values, scales)
+
+
+def probabilities(logits: ArrayLike) -> NDArray[np.float64]:
+    """Turn logits into probabilities.
+
+    Parameters
+    ----------
+    logits : array of shape (…, K)
+        Logits.
+
+    Returns
+    -------
+    ndarray of shape (…, K), float64
+        Their softmax, or sigmoid where there is one.
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    if values.shape[-1] == 1:
+        return 1 / (1 + np.exp(-values))
+    shares: NDArray[np.float64] = np.exp(values - values.max(axis=-1, keepdims=True))
+    return shares / shares.sum(axis=-1, keepdims=True)
+
+
+def rounded(values: ArrayLike) -> list[float | None]:
+    """Write numbers with five digits, and None for those that are not finite, which JSON has not.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Numbers.
+
+    Returns
+    -------
+    list of float or None
+        The same.
+    """
+    plain = np.asarray(values, dtype=np.float64).tolist()
+    return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in plain]

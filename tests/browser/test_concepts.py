@@ -112,11 +112,11 @@ def test_renaming_hiding_and_taking_back(lab):
     ids = [int(k) for k in lab.python("print(*view.ids)").split()]
     view.locator(".face").nth(0).click()
     lab.page.keyboard.press("F2")
-    lab.page.keyboard.type("rim of a cup")
+    lab.page.keyboard.type("legs of a tripod")
     lab.page.keyboard.press("Enter")
-    lab.until_python(f"view.names == {{'{ids[0]}': 'rim of a cup'}}")
+    lab.until_python(f"view.names == {{'{ids[0]}': 'legs of a tripod'}}")
     assert "face" in lab.page.evaluate(FOCUSED)
-    assert lab.python("print(list(view.annotated().labels.values()))") == "['rim of a cup']"
+    assert lab.python("print(list(view.annotated().labels.values()))") == "['legs of a tripod']"
     lab.page.keyboard.press("ArrowRight")
     lab.page.keyboard.press("h")
     lab.until_python(f"view.hidden == [{ids[1]}]")
@@ -208,7 +208,7 @@ def exported(model, photos, tmp_path_factory):
     bank = ww.Craft(n_concepts=4, fit_on="locations").run(model, photos, progress=False)
     view = ww.ConceptExplorer(bank, model, photos)
     view.start().wait(120)
-    view.names = {bank.ids[0]: "rim of a cup"}
+    view.names = {bank.ids[0]: "legs of a tripod"}
     path = view.to_html(tmp_path_factory.mktemp("page") / "concepts.html")
     yield path, bank
     view.close()
@@ -234,7 +234,7 @@ def page(browser, exported, request):
 def test_the_page_is_alive_without_kernel_or_network(page, exported):
     bank = exported[1]
     view = page.locator(".ww")
-    view.locator(".face", has_text="rim of a cup").wait_for()
+    view.locator(".face", has_text="legs of a tripod").wait_for()
     view.locator(".face").nth(1).click()
     page.locator(f".ww[data-selected='{bank.ids[1]}']").wait_for()
     view.get_by_role("radio", name=re.compile("^chelsea")).click()

@@ -33,7 +33,7 @@ import { Sprite } from "./concepts/sprite";
 import { deriveShown, type Shown, type ViewState } from "./concepts/state";
 import { makeStrip } from "./concepts/strip";
 import css from "./concepts/style.css";
-import { headWords, KEYS, selectionWords } from "./concepts/words";
+import { headWords, KEYS, selectionWords, targetWords } from "./concepts/words";
 import { makeHead } from "./shared/head";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
@@ -95,7 +95,11 @@ function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: Concept
     kernel: kernel.reachable ? 1 : 0,
   };
   for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
-  setAttribute(root, "aria-label", `What ${model.get("_title")} sees in ${model.get("_target")}`);
+  setAttribute(
+    root,
+    "aria-label",
+    `What ${model.get("_title")} sees in ${targetWords(model.get("_target"))}`,
+  );
 }
 
 /** Tells Python that a frame was drawn. */

@@ -2,7 +2,7 @@
 import { h, icon, setAttribute, setText, show } from "../../core/dom";
 import { makeAbout, makePopover } from "../shared/popover";
 import type { Context, Part } from "./context";
-import { qualityWords } from "./words";
+import { qualityWords, targetWords } from "./words";
 
 const TITLE = "How these concepts were made";
 
@@ -20,7 +20,7 @@ export function makeHeading({ model, signal }: Context): Part {
   return {
     node,
     update({ bank }) {
-      setText(name, `the model sees in ${model.get("_target")}`);
+      setText(name, `the model sees in ${targetWords(model.get("_target"))}`);
       show(info, bank !== null);
       if (!bank) return;
       const cautions = bank.caveats.map((text): [string, string] => ["Caution", text]);

@@ -88,6 +88,11 @@ function statusWords(status: ConceptStatus, bank: BankInfo | null): string {
   }
 }
 
+/** What is explained, in few words. */
+export function targetWords(target: string): string {
+  return target.startsWith("each photo") ? "these photos" : target;
+}
+
 /** What the head says. */
 export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: KernelState): HeadWords {
   const { status, bank } = shown;
@@ -102,7 +107,7 @@ export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: 
   };
   return {
     title: model.get("_title"),
-    subtitle: found + model.get("_target"),
+    subtitle: found + targetWords(model.get("_target")),
     status: statusWords(status, bank),
     verb: verbs[status.state],
     silence: kernelWords(kernel),

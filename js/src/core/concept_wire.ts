@@ -1,5 +1,5 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
-import wire from "../../../src/whatwhere/widgets/wire.json";
+import * as wire from "../../../src/whatwhere/widgets/wire.json";
 import type { Failure, ImageInfo, State } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";

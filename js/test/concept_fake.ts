@@ -122,6 +122,7 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     _status: { state: "done", stage: null, done: 1, total: 1, eta: null, error: null },
     _seq: 1,
     _model: { given: true, reason: "", photos: "", split: "" },
+    _selection: "IPY_MODEL_selection",
     _kernel: true,
     ...more,
   };

@@ -30,7 +30,7 @@ const derive = (more = {}, state: Partial<ViewState> = {}) =>
 
 describe("the wire", () => {
   it("has the traits that the view reads, and no others", () => {
-    const { _kernel, ...state } = makeConceptState();
+    const { _kernel, _selection, ...state } = makeConceptState();
     expect(Object.keys(state).sort()).toEqual([...CONCEPT_PUBLIC, ...CONCEPT_HEARING.traits].sort());
     expect(KINDS.map(([kind]) => kind)).toEqual(wire.concepts.map_kinds);
     expect(TABS.map(([kind]) => kind)).toEqual(wire.concepts.crop_kinds);

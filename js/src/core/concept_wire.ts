@@ -1,5 +1,5 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
-import wire from "../../../src/whatwhere/widgets/wire.json";
+import * as wire from "../../../src/whatwhere/widgets/wire.json";
 import type { Failure, ImageInfo, State } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";
@@ -134,6 +134,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   _status: Partial<ConceptStatus>;
   _seq: number;
   _model: ModelInfo;
+  /** Reference to the selection's model. */
+  _selection: string;
   _kernel: boolean;
 }
 
@@ -164,6 +166,8 @@ export interface ConceptSent {
   ack: { seq: number };
   start: Record<never, never>;
   stop: Record<never, never>;
+  /** The host finds no other models: the view's own traits are to be sent. */
+  alone: Record<never, never>;
   set: { traits: Partial<ConceptPublic> };
   /** `kind` is the message's own. */
   map: { image: string; map_kind: MapKind };

@@ -131,6 +131,7 @@ function apply(model: AnyModel<SelectionTraits>, chosen: Chosen): void {
   }
 }
 
-function same(a: unknown, b: unknown): boolean {
+/** Whether two values of a field are equal. */
+export function same(a: unknown, b: unknown): boolean {
   return a === b || (Array.isArray(a) && JSON.stringify(a) === JSON.stringify(b));
 }

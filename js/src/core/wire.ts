@@ -3,7 +3,7 @@
  *
  * The constants are read from the same file as Python reads, so that the two halves cannot drift apart.
  */
-import wire from "../../../src/whatwhere/widgets/wire.json";
+import * as wire from "../../../src/whatwhere/widgets/wire.json";
 
 export const VERSION: number = wire.version;
 export const PLANE_LEVELS: number = wire.plane_levels;

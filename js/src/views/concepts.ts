@@ -15,6 +15,7 @@ import {
 import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
+import { Selection } from "../core/selection";
 import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { makeActions } from "./concepts/actions";
@@ -24,6 +25,7 @@ import { CellStore } from "./concepts/codec";
 import type { ConceptKernel, Context } from "./concepts/context";
 import { makeDetail } from "./concepts/detail";
 import { makeEvidence } from "./concepts/evidence";
+import { followSelection } from "./concepts/following";
 import { makeHeading, makeQuality } from "./concepts/heading";
 import { History } from "./concepts/history";
 import { makeLegend } from "./concepts/legend";
@@ -171,7 +173,8 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     CONCEPT_HEARING,
   );
   const history = new History();
-  const act = makeActions(model, state, history, kernel, redraw, signal);
+  const selection = new Selection(model as unknown as AnyModel, follow, signal);
+  const act = makeActions(model, state, history, kernel, selection, redraw, signal);
   const context: Context = { model, kernel, state, history, act, signal };
   const parts = makeParts(context);
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
@@ -188,9 +191,16 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
   let shown = deriveShown(model, state, cells);
 
+  function follow(): void {
+    if (selection.state === "alone") kernel.tell("alone", {});
+    followSelection(model, selection);
+  }
+
   function draw(): void {
+    const before = shown.image?.name;
     state.dark = root.dataset.theme === "dark";
     shown = deriveShown(model, state, cells);
+    if (shown.image?.name !== before) state.reading = state.wipe = null;
     state.last = shown.image?.name ?? state.last;
     parts.head.update(headWords(model, shown, kernel.state));
     for (const part of parts.list) part.update(shown);
@@ -203,6 +213,8 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
 
   for (const name of [...CONCEPT_PUBLIC, ...CONCEPT_HEARING.traits])
     listen(model as unknown as AnyModel, `change:${name}`, redraw.request, signal);
+  for (const name of ["_bank", "_images"]) // what is selected may be there now
+    listen(model as unknown as AnyModel, `change:${name}`, () => followSelection(model, selection), signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
   for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
   el.append(host);

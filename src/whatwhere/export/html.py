@@ -34,6 +34,7 @@ _PAGE = """<!doctype html>
 body {{ margin: 0; font-family: system-ui, sans-serif; background: #fff; color: #1c1c1a; }}
 h1 {{ font-size: 20px; line-height: 24px; font-weight: 600; margin: 8px 0 16px; }}
 main {{ max-width: 1132px; margin: 0 auto; padding: 16px; }}
+main > div + div {{ margin-top: 48px; }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #131312; color: #ecebe7; }} }}
 </style>
 </head>

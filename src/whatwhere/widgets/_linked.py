@@ -72,6 +72,14 @@ class LinkedView(View):
         """Take over what was selected elsewhere."""
         raise NotImplementedError
 
+    def _settle_with_selection(self) -> None:
+        """Take over what another view settled on from the worker, without calling observers."""
+
+    def _set_for_user(self, name: str, value: Any) -> None:
+        """Set a trait that the browser sends: where other models are not found, it sends what mirrors the selection."""
+        with self.selection.by_user(*self._followed):
+            super()._set_for_user(name, value)
+
     def _should_send_property(self, key: str, value: Any) -> bool:
         if key in self._mirrors and not self._browser_alone:
             return False

@@ -312,11 +312,6 @@ class AttributionView(LinkedView):
         elif self.selected_image != first_known(self.selection.images, self._photo_of):
             self.selection.images = [self.selected_image]
 
-    def _set_for_user(self, name: str, value: Any) -> None:
-        """Set a trait that the browser sends: where other models are not found, it sends what mirrors the selection."""
-        with self.selection.by_user(*self._followed):
-            super()._set_for_user(name, value)
-
     def _on_selection(self, change: Any) -> None:
         """Tell the selection, compute what is now shown, and store the class that is now explained."""
         self._tell_selection(change["name"])

@@ -14,6 +14,7 @@ from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
 from whatwhere.widgets._concept_answers import Answering, describe_error
+from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
 from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.model import VisionModel
     from whatwhere.widgets._errands import Errand
+    from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["concepts"]
 _STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
@@ -34,7 +36,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Answering):
+class ConceptExplorer(Answering, Choosing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     Parameters
@@ -47,15 +49,18 @@ class ConceptExplorer(Answering):
     images : dict, sequence or folder of images, optional
         Whole photos, by the bank's names; others are left out. By default what the network saw of them is shown, which
         a bank that was loaded from a file has not.
+    selection : Selection, optional
+        Concepts and photo that are chosen, shared with other views; by default one of its own.
     **traits : object
         Initial values of the attributes below.
 
     Attributes
     ----------
     selected_concepts : list of int
-        Ids of the concepts that are shown over the photo; the most important at first.
+        Ids of the concepts that are shown over the photo: those of ``selection.concepts`` that the bank has; the most
+        important at first.
     selected_image : str
-        Name of the photo.
+        Name of the photo: the first of ``selection.images`` that the bank has.
     map_kind : {"codes", "implicit", "occlusion"}
         What is shown over it: codes at each place; gradients of the codes; what hiding a part does to the code.
     opacity : float
@@ -145,6 +150,8 @@ class ConceptExplorer(Answering):
         bank: ConceptBank | Job[ConceptBank],
         model: VisionModel | None = None,
         images: Any = None,
+        *,
+        selection: Selection | None = None,
         **traits: Any,
     ) -> None:
         if not isinstance(bank, ConceptBank | Job):
@@ -159,15 +166,19 @@ class ConceptExplorer(Answering):
         self._shelf, self._parts = MapShelf(), dict[int, ConceptBank]()
         self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
         self._error: dict[str, str] | None = None
-        self._gate, self._begun, self._follows = FrameGate(), False, "selected_concepts" not in traits
+        self._gate, self._begun = FrameGate(), False
         self._errands = Errands(self._device, lambda: self._say("errands"))
         self._unwatch: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
         if ready is not None:
             self._explored.adopt(ready)
-            traits = self._explored.initial() | traits
-        super().__init__(**traits)
+        self._join(selection)
+        told, taken = [name for name in self._mirrors if name in traits], self._chosen_elsewhere()
+        self._follows = "selected_concepts" not in {*told, *taken}
+        super().__init__(**(self._explored.initial() | taken | traits))
+        self._agree(told)
+        self._begin_to_follow()
         self._publish(force=True)
         if self._source is not None:
             self._unwatch = self._source.watch(lambda _: self._say("bank"))
@@ -341,7 +352,8 @@ class ConceptExplorer(Answering):
         return name
 
     def _on_choice(self, change: Any) -> None:
-        """Show the photo that was chosen, and compute its maps."""
+        """Tell the selection, show the photo that was chosen, and compute its maps."""
+        self._tell_selection(change["name"])
         if change["name"] == "selected_concepts":
             self._follows = False
             self.write(**self._explored.crops(NOTEBOOK, self.selected_concepts))  # more of the one that is looked at
@@ -375,26 +387,6 @@ class ConceptExplorer(Answering):
     def _bring(self, n: int) -> None:
         self._explored.extra = n
         self._say("bank")
-
-    def _settle_choices(self) -> None:
-        """Keep what was chosen while concepts change; observers are not called: one might wait for the worker."""
-        bank = self.bank
-        if bank is None:
-            return
-        known, first = set(bank.ids), self._explored.initial()
-        kept: dict[str, Any] = {}
-        for name in ("selected_concepts", "hidden", "pinned"):
-            kept[name] = [concept_id for concept_id in getattr(self, name) if concept_id in known]
-        for name in ("scales", "names", "notes"):
-            kept[name] = {key: value for key, value in getattr(self, name).items() if int(key) in known}
-        if not kept["selected_concepts"] or (self._follows and bank.complete):
-            kept["selected_concepts"] = first["selected_concepts"]
-        if self._explored.number_of(self.selected_image) is None:
-            kept["selected_image"] = first["selected_image"]
-        changed = {name: value for name, value in kept.items() if value != getattr(self, name)}
-        self._trait_values.update(changed)
-        if changed:
-            self.send_state(list(changed))
 
     # -- what the browser is told -------------------------------------------------------------------------------------
 

@@ -120,6 +120,23 @@ class Selection(LockedWidget):
         with self.by_user(*chosen):
             self.write(**chosen)
 
+    def settle(self, **chosen: Any) -> None:
+        """Set attributes from the worker: observers are not called, since one might wait for it; views follow.
+
+        Parameters
+        ----------
+        **chosen : object
+            Values by name, which are not checked.
+        """
+        with self._exclusive():
+            changed = {name: value for name, value in chosen.items() if value != getattr(self, name)}
+            if not changed:
+                return
+            self._trait_values.update(changed, by="program")
+            self.send_state([*changed, "by"])
+            for view in list(self._views):
+                view._settle_with_selection()  # noqa: SLF001  # a view that takes part
+
     @contextlib.contextmanager
     def by_user(self, *names: str) -> Iterator[None]:
         """Mark the next change of some attributes as a person's doing.

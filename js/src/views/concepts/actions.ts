@@ -1,6 +1,7 @@
 /** What people do, as changes of traits and messages. Drawing comes before saving: it must not wait. */
 import { CONCEPT_PUBLIC, type ConceptPublic, type ConceptTraits } from "../../core/concept_wire";
 import type { AnyModel } from "../../core/model";
+import type { Chosen, Selection } from "../../core/selection";
 import { debounce, type Redraw } from "../../core/timing";
 import { TraitWriter } from "../../core/writer";
 import type { Actions, ConceptKernel } from "./context";
@@ -34,6 +35,7 @@ export function makeActions(
   state: ViewState,
   history: History,
   kernel: ConceptKernel,
+  selection: Selection,
   redraw: Redraw,
   signal: AbortSignal,
 ): Actions {
@@ -45,8 +47,19 @@ export function makeActions(
     return bank.letters?.[bank.ids?.indexOf(id) ?? -1] ?? String(id);
   };
 
+  /** Selects for all views of the selection; where the host finds none, for this one. */
+  function choose<K extends "selected_concepts" | "selected_image">(
+    name: K,
+    value: ConceptPublic[K],
+    chosen: Chosen,
+  ): void {
+    if (selection.state === "shared") {
+      selection.set(chosen);
+      kernel.poke();
+    } else writer.set(name, value);
+  }
   function select(ids: number[]): void {
-    writer.set("selected_concepts", ids);
+    choose("selected_concepts", ids, { concepts: ids });
     measured(redraw.now);
     writer.save();
   }
@@ -73,9 +86,7 @@ export function makeActions(
     clear: () => select([]),
     selectImage(name) {
       if (name === model.get("selected_image")) return;
-      state.reading = null;
-      state.wipe = null;
-      writer.set("selected_image", name);
+      choose("selected_image", name, { images: [name] });
       measured(redraw.now);
       writer.save();
     },
@@ -127,8 +138,10 @@ export function makeActions(
     toggleHidden(id) {
       const hidden = model.get("hidden") ?? [];
       const words = hidden.includes(id) ? `showing ${letterOf(id)}` : `hiding ${letterOf(id)}`;
-      if (!hidden.includes(id) && selected().includes(id))
-        writer.set("selected_concepts", toggled(selected(), id));
+      if (!hidden.includes(id) && selected().includes(id)) {
+        const rest = toggled(selected(), id);
+        choose("selected_concepts", rest, { concepts: rest });
+      }
       change("hidden", toggled(hidden, id), words);
     },
     togglePinned(id) {

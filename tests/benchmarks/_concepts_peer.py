@@ -95,7 +95,7 @@ def _ours(model: ww.VisionModel, photos: Any, rank: int, options: ConceptOptions
     spent = _stopwatch(options)
     fit = 0.0
     record = None
-    for step in Craft(n_concepts=rank, importance="contribution").steps(model, photos, previews=False):
+    for step in Craft(n_concepts=rank, fit_on="crops", importance="contribution").steps(model, photos, previews=False):
         fit = spent() if step.stage == "concepts" else fit
         record = step.record
     return {"fit": fit, "all": spent()}, record

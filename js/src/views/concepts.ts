@@ -34,13 +34,20 @@ import { makeDrawing, makePicture, makePictureBar } from "./concepts/picture";
 import { Sprite } from "./concepts/sprite";
 import { deriveShown, type Shown, type ViewState } from "./concepts/state";
 import { makeStrip } from "./concepts/strip";
-import css from "./concepts/style.css";
+import cards from "./concepts/style/cards.css";
+import detail from "./concepts/style/detail.css";
+import evidence from "./concepts/style/evidence.css";
+import layout from "./concepts/style/layout.css";
+import narrow from "./concepts/style/narrow.css";
+import picture from "./concepts/style/picture.css";
 import { headWords, KEYS, selectionWords, targetWords } from "./concepts/words";
 import { makeHead } from "./shared/head";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
 type Model = AnyModel<ConceptTraits>;
+
+const STYLE = [base, shared, layout, picture, cards, evidence, detail, narrow].join("");
 
 /** A screen reader hears of a selection once it rests this long, in milliseconds. */
 const ANNOUNCE = 400;
@@ -188,7 +195,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     spoken,
   );
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
+  host.attachShadow({ mode: "open" }).append(h("style", {}, STYLE), root);
   let shown = deriveShown(model, state, cells);
 
   function follow(): void {

@@ -351,7 +351,8 @@ class VisionModel:
             The softmax of the logits; the sigmoid where there is one logit.
         """
         pixels = self.preprocess.pixels(read_photo(image))
-        self.fingerprint()  # a copy on another device follows the network
+        if self._alias is not self._source:
+            self.fingerprint()  # a copy on another device follows the network
         with self.computing():
             return probabilities(self.logits(self.to_input(pixels)))[0].cpu().numpy()
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from whatwhere._version import __version__
+
+if TYPE_CHECKING:
+    from whatwhere.model import VisionModel
 
 
 @dataclass(frozen=True)
@@ -72,3 +78,36 @@ class Provenance:
     wobble: float = 0.0
     alone: bool = True
     changed: bool = False
+
+    @classmethod
+    def of(
+        cls, model: VisionModel, *, fingerprint: str, stamp: tuple[int, ...], complete: bool, **told: Any
+    ) -> Provenance:
+        """Say what made a record of a model.
+
+        Parameters
+        ----------
+        model : VisionModel
+            The network.
+        fingerprint, stamp : str, tuple of int
+            Of its weights, when the computation began.
+        complete : bool
+            Whether the computation is over: the weights are then hashed again, to see whether they changed.
+        **told : object
+            The other fields; `plan` and `noise` are the model's own by default.
+
+        Returns
+        -------
+        Provenance
+            What is known by now.
+        """
+        changed = model.stamp() != stamp or (complete and model.fingerprint() != fingerprint)
+        return cls(
+            model=model.name,
+            fingerprint=fingerprint,
+            source=model.source,
+            device=str(model.device),
+            version=__version__,
+            changed=changed,
+            **{"plan": model.plan.describe(model.precision), "noise": model.plan.noise, "n_extra": 0, **told},
+        )

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from whatwhere.classes import ClassNames
-from whatwhere.concepts.bank import ConceptBank, Quality
+from whatwhere.concepts.bank import ConceptBank
 from whatwhere.concepts.craft import Craft
+from whatwhere.concepts.quality import Quality
 from whatwhere.concepts.tree import ConceptTree
 from whatwhere.nets.layers import LayerInfo
 from whatwhere.provenance import Provenance

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 import whatwhere as ww
-from whatwhere.concepts.bank import ConceptCrop
+from whatwhere.concepts.concept_crop import ConceptCrop
 from whatwhere.concepts.photos import Input, PhotoSet
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.geometry import Geometry

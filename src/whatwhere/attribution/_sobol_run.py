@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whatwhere import limits
-from whatwhere._version import __version__
 from whatwhere.attribution.record import Attribution
 from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch
 from whatwhere.engine.logits import Logits
@@ -337,23 +336,20 @@ class SobolRun:
         return self._record
 
     def _provenance(self, *, complete: bool) -> Provenance:
-        model, forward = self._model, self._forward
+        forward = self._forward
         plan = replace(forward.plan, batch_size=forward.batch_size)
-        changed = model.stamp() != self._stamp or (complete and model.fingerprint() != self._fingerprint)
-        return Provenance(
-            model=model.name,
+        return Provenance.of(
+            self._model,
             fingerprint=self._fingerprint,
-            source=model.source,
-            device=str(model.device),
-            plan=plan.describe(model.precision) + (", tokens blended" if forward.blends_tokens else ""),
-            version=__version__,
+            stamp=self._stamp,
+            complete=complete,
+            plan=plan.describe(self._model.precision) + (", tokens blended" if forward.blends_tokens else ""),
             seconds=self._seconds + time.perf_counter() - self._chunk,
             net_seconds=self._net_seconds + forward.net_seconds,
             n_extra=self._extra + forward.n_padding + forward.n_setup,
             noise=plan.noise,
             wobble=self._wobble,
             alone=self._alone,
-            changed=changed,
         )
 
 

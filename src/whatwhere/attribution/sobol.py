@@ -9,11 +9,11 @@ Explanations with Sobol-based Sensitivity Analysis", NeurIPS 2021, arXiv:2111.04
 from __future__ import annotations
 
 import functools
-import operator
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from whatwhere.engine._checks import integer
 from whatwhere.engine.baseline import Baseline
 from whatwhere.engine.sampling import SAMPLERS, base_matrices
 from whatwhere.engine.scores import SCORES
@@ -108,9 +108,9 @@ class Sobol:
         grid = self.grid if isinstance(self.grid, tuple | list) else (self.grid, self.grid)
         if len(grid) != _AXES:
             raise ValueError(f"grid: wanted an int or (down, across), got {self.grid!r}.")
-        object.__setattr__(self, "grid", tuple(_integer("grid", side, 1, 64) for side in grid))
-        object.__setattr__(self, "rows", _integer("rows", self.rows, _MIN_ROWS, 2**16))
-        object.__setattr__(self, "seed", _integer("seed", self.seed, 0, _MAX_SEED))
+        object.__setattr__(self, "grid", tuple(integer("grid", side, 1, 64) for side in grid))
+        object.__setattr__(self, "rows", integer("rows", self.rows, _MIN_ROWS, 2**16))
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0, _MAX_SEED))
         object.__setattr__(self, "baseline", Baseline.read(self.baseline))
         if self.cells == 1:
             raise ValueError("grid: wanted at least two cells, got one: its index is always 1.")
@@ -334,13 +334,3 @@ def _masks(sampler: str, rows: int, cells: int, seed: int) -> tuple[NDArray[np.f
 
 def _is_folder(images: Any) -> bool:
     return isinstance(images, str) or hasattr(images, "__fspath__")
-
-
-def _integer(name: str, value: Any, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: wanted an integer, got {type(value).__name__} {value!r}.") from None
-    if not low <= number <= high:
-        raise ValueError(f"{name}: wanted an integer from {low} to {high}, got {number}.")
-    return number

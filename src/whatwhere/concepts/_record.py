@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from whatwhere._version import __version__
-from whatwhere.concepts.bank import ConceptBank, ConceptCrop, Quality
+from whatwhere.concepts.bank import ConceptBank
+from whatwhere.concepts.concept_crop import ConceptCrop
+from whatwhere.concepts.quality import Quality
 from whatwhere.engine._rows import wide
 from whatwhere.engine.factors import duplicate_atoms
 from whatwhere.provenance import Provenance
@@ -112,7 +113,7 @@ def _bank(
     explained = predictions if run.target is None else np.full(len(predictions), run.target)
     logits = torch.stack(evidence.logits).numpy()[np.arange(len(predictions)), explained]
     return ConceptBank(
-        W=_array(dictionary.bank),
+        W=as_array(dictionary.bank),
         importance=importance,
         contribution=contributions.mean(axis=0) if len(contributions) else None,
         importance_method=importance_method,
@@ -134,8 +135,8 @@ def _bank(
         bases=ends[1].copy(),
         gaps=ends[2].copy(),
         crops=crops,
-        offset=None if dictionary.offset is None else _array(dictionary.offset),
-        encoder={name: _array(values) for name, values in dictionary.encoder.items()},
+        offset=None if dictionary.offset is None else as_array(dictionary.offset),
+        encoder={name: as_array(values) for name, values in dictionary.encoder.items()},
         complete=complete,
         source=evidence.photos,
     )
@@ -206,22 +207,28 @@ def _quality(run: CraftRun) -> Quality:
 
 
 def _provenance(run: CraftRun, *, complete: bool) -> Provenance:
-    model = run.model
-    changed = model.stamp() != run.stamp or (complete and model.fingerprint() != run.fingerprint)
-    return Provenance(
-        model=model.name,
+    return Provenance.of(
+        run.model,
         fingerprint=run.fingerprint,
-        source=model.source,
-        device=str(model.device),
-        plan=model.plan.describe(model.precision),
-        version=__version__,
+        stamp=run.stamp,
+        complete=complete,
         seconds=run.seconds,
         net_seconds=run.encoder.net_seconds,
         n_extra=run.extra,
-        noise=model.plan.noise,
-        changed=changed,
     )
 
 
-def _array(values: Tensor) -> NDArray[np.float32]:
+def as_array(values: Tensor) -> NDArray[np.float32]:
+    """Copy a tensor to the host.
+
+    Parameters
+    ----------
+    values : Tensor
+        Numbers, on any device.
+
+    Returns
+    -------
+    ndarray of the same shape, float32
+        A copy of its own.
+    """
     return values.detach().to("cpu", torch.float32).numpy().copy()

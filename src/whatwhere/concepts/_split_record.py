@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
-from whatwhere._version import __version__
-from whatwhere.concepts.bank import ConceptBank, ConceptCrop, Quality
+from whatwhere.concepts._record import as_array
+from whatwhere.concepts.bank import ConceptBank
+from whatwhere.concepts.concept_crop import ConceptCrop
 from whatwhere.concepts.craft import Craft
 from whatwhere.concepts.importance import shares
+from whatwhere.concepts.quality import Quality
 from whatwhere.engine.factors import duplicate_atoms
 from whatwhere.provenance import Provenance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from whatwhere.concepts._split_run import SplitRun
 
@@ -154,7 +154,7 @@ def _bank(
     nothing = np.zeros(count, dtype=np.float32)
     offset = run.dictionary.offset
     return ConceptBank(
-        W=_array(run.dictionary.bank),
+        W=as_array(run.dictionary.bank),
         importance=importance,
         contribution=None if shared is None else shared.parts.mean(axis=0),
         importance_method=importance_method,
@@ -176,8 +176,8 @@ def _bank(
         bases=nothing.copy() if shared is None else shared.base.copy(),
         gaps=nothing.copy() if shared is None else shared.gap.copy(),
         crops=_crops(run),
-        offset=None if offset is None else _array(offset),
-        encoder={name: _array(values) for name, values in run.dictionary.encoder.items()},
+        offset=None if offset is None else as_array(offset),
+        encoder={name: as_array(values) for name, values in run.dictionary.encoder.items()},
         effects=None if effects is None else effects.copy(),
         parent=(parent.key, parent.ids[run.k]),
         complete=shared is not None,
@@ -221,22 +221,11 @@ def _quality(run: SplitRun) -> Quality:
 
 
 def _provenance(run: SplitRun, *, complete: bool) -> Provenance:
-    model = run.model
-    changed = model.stamp() != run.stamp or (complete and model.fingerprint() != run.fingerprint)
-    return Provenance(
-        model=model.name,
+    return Provenance.of(
+        run.model,
         fingerprint=run.fingerprint,
-        source=model.source,
-        device=str(model.device),
-        plan=model.plan.describe(model.precision),
-        version=__version__,
+        stamp=run.stamp,
+        complete=complete,
         seconds=run.seconds,
         net_seconds=run.net_seconds,
-        n_extra=0,
-        noise=model.plan.noise,
-        changed=changed,
     )
-
-
-def _array(values: Tensor) -> NDArray[np.float32]:
-    return values.detach().to("cpu", torch.float32).numpy().copy()

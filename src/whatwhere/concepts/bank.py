@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from whatwhere.classes import ClassNames
+    from whatwhere.concepts.concept_crop import ConceptCrop
     from whatwhere.concepts.concepts import Concepts
     from whatwhere.concepts.craft import Craft
     from whatwhere.concepts.photos import PhotoSet
+    from whatwhere.concepts.quality import Quality
     from whatwhere.engine.factors import Dictionary
     from whatwhere.model import VisionModel
     from whatwhere.nets.layers import LayerInfo
@@ -26,72 +28,6 @@ if TYPE_CHECKING:
 _POOR = 0.5  # R^2 of the logit below which concepts are said to miss much
 _FEW = 10  # images a concept below which a fit is said to rest on few
 _WIDE_GAP = 0.1  # of what features add to the logit, from which contributions that miss as much are told
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How well concepts stand for what the network computes.
-
-    Parameters
-    ----------
-    error : float
-        Weighted relative error ``||A - U W|| / ||A||`` of all rows that were fitted, 0 to about 1.
-    error_crops, error_locations : float or None
-        The same on the pooled features of crops, and on the features of every location of the images, whichever of the
-        two was fitted; None where it was not computed.
-    sparsity : float or None
-        Share of the codes, over all locations, that are 0; None before they are known.
-    dead : tuple of int
-        Concepts that no row uses.
-    duplicates : tuple of tuple of int
-        Concepts whose directions are the same, by a cosine of at least 0.99.
-    agreement : float or None
-        Share of the images for which the likeliest class stays, when the layer is replaced by what the concepts say.
-    r2 : float or None
-        Share of the variance of the explained logit over the images that is kept then; below 0 where a constant is
-        better, None where the logit does not vary.
-    n_images, n_rows : int
-        Images explained, and rows fitted.
-    n_left_out : int
-        Images left out, because they were not predicted as the class.
-    rank_reason : str, default ""
-        With ``n_concepts="auto"``, why it is so many, and how far two halves of the images agree.
-    """
-
-    error: float
-    error_crops: float | None
-    error_locations: float | None
-    sparsity: float | None
-    dead: tuple[int, ...]
-    duplicates: tuple[tuple[int, ...], ...]
-    agreement: float | None
-    r2: float | None
-    n_images: int
-    n_rows: int
-    n_left_out: int
-    rank_reason: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class ConceptCrop:
-    """A part of a photo that shows a concept.
-
-    Parameters
-    ----------
-    image : int
-        Number of the photo in the bank.
-    box : (float, float, float, float)
-        Top, left, bottom and right edge in pixels of the photo.
-    activation : float
-        The concept's code there.
-    picture : ndarray of shape (s, s, 3), uint8
-        The part as the network saw it, small.
-    """
-
-    image: int
-    box: tuple[float, float, float, float]
-    activation: float
-    picture: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

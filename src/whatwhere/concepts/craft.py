@@ -10,10 +10,10 @@ Estimation", NeurIPS 2023, arXiv:2306.07304.
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from whatwhere.engine._checks import integer
 from whatwhere.jobs import Job
 
 if TYPE_CHECKING:
@@ -279,10 +279,7 @@ class Craft:
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: wanted an integer, got {type(value).__name__} {value!r}.") from None
-    if not low <= number <= high or isinstance(value, bool):
-        raise ValueError(f"{name}: wanted an integer from {low} to {high}, got {value!r}.")
-    return number
+    if isinstance(value, bool):  # True is no number of concepts
+        wanted = f"{name}: wanted an integer from {low} to {high}, got {value!r}."
+        raise ValueError(wanted)  # noqa: TRY004  # Python takes it for the integer 1
+    return integer(name, value, low, high)

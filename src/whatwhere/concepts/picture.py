@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from whatwhere.concepts.palette import hue_of, letter_of
 
 if TYPE_CHECKING:
-    from whatwhere.concepts.bank import ConceptBank, ConceptCrop
+    from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.concept_crop import ConceptCrop
 
 _CARD, _GAP, _TEXT = 172, 16, 44  # pixels: a card's width, between cards, below its crops
 _SCALE = 2  # pixels a pixel, for sharp text

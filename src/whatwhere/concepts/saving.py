@@ -16,8 +16,10 @@ import numpy as np
 
 from whatwhere.classes import ClassNames
 from whatwhere.concepts import extractors
-from whatwhere.concepts.bank import ConceptBank, ConceptCrop, Quality
+from whatwhere.concepts.bank import ConceptBank
+from whatwhere.concepts.concept_crop import ConceptCrop
 from whatwhere.concepts.craft import Craft
+from whatwhere.concepts.quality import Quality
 from whatwhere.nets.layers import LayerInfo
 from whatwhere.provenance import Provenance
 

@@ -15,7 +15,8 @@ from whatwhere.widgets._sprites import CropChooser, draw_sprite
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from whatwhere.concepts.bank import ConceptBank, ConceptCrop
+    from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.concept_crop import ConceptCrop
     from whatwhere.widgets._budget import Budget
     from whatwhere.widgets._sprites import Counts, KindOfCrop
     from whatwhere.widgets._strip import Strip

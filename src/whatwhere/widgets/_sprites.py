@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from whatwhere.concepts.bank import ConceptCrop
+from whatwhere.concepts.concept_crop import ConceptCrop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -86,7 +86,7 @@ def places() -> list[tuple[Any, str, str, Callable[..., Any]]]:
     """List what is watched: where it is, its name there, its share, and whether it is called, drained or entered."""
     import torch
 
-    from whatwhere.concepts import _craft_run, _record
+    from whatwhere.concepts import _craft_run, _gathering, _record
     from whatwhere.concepts.evidence import Evidence
     from whatwhere.concepts.extractors import read_extractor
     from whatwhere.engine import encoder
@@ -100,15 +100,15 @@ def places() -> list[tuple[Any, str, str, Callable[..., Any]]]:
         (encoder, "output_beside", "network", _called),
         (Cut, "decode", "network", _called),
         (torch.autograd, "grad", "network", _called),
-        (_craft_run, "choose_layer", "preparing", _called),
-        (_craft_run, "Encoder", "preparing", _called),
-        (_craft_run.Tuner, "steps", "tuning", _drained),
+        (_gathering, "choose_layer", "preparing", _called),
+        (_gathering, "Encoder", "preparing", _called),
+        (_gathering.Tuner, "steps", "tuning", _drained),
         (VisionModel, "fingerprint", "hashing", _called),
         (VisionModel, "stamp", "hashing", _called),
         (VisionModel, "computing", "entering", _entered),
-        (_craft_run, "iterate_inputs", "reading", _drained),
+        (_gathering, "iterate_inputs", "reading", _drained),
         (VisionModel, "to_input", "reading", _called),
-        (_craft_run, "cut_out", "cutting", _called),
+        (_gathering, "cut_out", "cutting", _called),
         (Evidence, "add", "keeping", _called),
         (Evidence, "settle", "keeping", _called),
         (nmf, "fit", "factorising", _drained),

@@ -10,18 +10,14 @@ import numpy as np
 import torch
 
 from whatwhere.concepts import _record
-from whatwhere.concepts.crops import cut_out, windows_of
-from whatwhere.concepts.evidence import Chained, Evidence
+from whatwhere.concepts._gathering import Gathering
+from whatwhere.concepts.evidence import Chained
 from whatwhere.concepts.extractors import read_extractor
 from whatwhere.concepts.importance import GateResponse, contributions, shares, shares_of
-from whatwhere.concepts.layer import choose_layer
-from whatwhere.concepts.photos import count_images, iterate_inputs
 from whatwhere.concepts.rank import rank_steps
 from whatwhere.engine._rows import wide
-from whatwhere.engine.encoder import Encoder
 from whatwhere.engine.matching import match
 from whatwhere.engine.total_indices import total_indices
-from whatwhere.engine.tuning import Tuner
 from whatwhere.jobs import Step
 from whatwhere.metrics.fidelity import fidelity
 
@@ -32,15 +28,14 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.craft import Craft
-    from whatwhere.concepts.photos import Input
+    from whatwhere.concepts.evidence import Evidence
     from whatwhere.concepts.rank import RankPath
+    from whatwhere.engine.encoder import Encoder
     from whatwhere.engine.factors import Factors
     from whatwhere.model import VisionModel
 
 _TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
 _PUBLISH = 0.2  # seconds between previews
-_TUNING_FROM = 1000  # forwards that make measuring worth while
-_TUNING_SHARE = 0.05  # of the forwards, at most, go into measuring
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
 _FIRST_ROWS = 8  # of a Sobol design, before anything is said
 _SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
@@ -78,7 +73,7 @@ class CraftRun:
         self.method, self.model, self._given, self._like = method, model, images, like
         self.target = None if target is None else model.class_names.resolve(target)
         self._previews = previews
-        self._done = self._total = self.extra = 0
+        self._gathering: Gathering | None = None
         self.seconds = 0.0
         self.codes = self.contributions = np.zeros(0, dtype=np.float32)
         self.rank_path: RankPath | None = None
@@ -97,13 +92,29 @@ class CraftRun:
         """
         for stage in self._stages():
             self.seconds += time.perf_counter() - self._chunk
-            yield Step(self._done, max(self._total, self._done), stage, self._record)
+            yield Step(self.gathering.done, max(self.gathering.total, self.gathering.done), stage, self._record)
             self._chunk = time.perf_counter()  # what passed since is not ours
+
+    @property
+    def gathering(self) -> Gathering:
+        """What the network was asked for: there from the first stage on."""
+        assert self._gathering is not None
+        return self._gathering
+
+    @property
+    def encoder(self) -> Encoder:
+        """The network at the layer."""
+        return self.gathering.encoder
+
+    @property
+    def evidence(self) -> Evidence:
+        """Photos and features so far."""
+        return self.gathering.evidence
 
     def _stages(self) -> Iterator[str]:
         model, method = self.model, self.method
         self.fingerprint, self.stamp = model.fingerprint(), model.stamp()
-        self.encoder = Encoder(model, choose_layer(model) if method.layer is None else method.layer)
+        self._gathering = Gathering(method, model, self._given, self.target)
         self.extractor = read_extractor(method.extractor, signed=not self.encoder.cut.nonnegative)
         if method.fit_on != "crops" and self.encoder.grid == (1, 1):
             raise ValueError(
@@ -116,8 +127,7 @@ class CraftRun:
                 f"{method.n_concepts}."
             )
         self._check_like()
-        self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
-        yield from self._look()
+        yield from self.gathering.stages()
         self._check_photos()
         yield from self._factorise()
         yield from self._encode()
@@ -133,68 +143,6 @@ class CraftRun:
             raise ValueError(
                 f"like: wanted a bank of {wanted[0]!r} with {wanted[1]} channels, got one of {got[0]!r} with {got[1]}."
             )
-
-    # -- features ---------------------------------------------------------------------------------------------------
-
-    def _look(self) -> Iterator[str]:
-        """Run every image, and the crops of those that are predicted as the class."""
-        evidence = self.evidence
-        crops = len(evidence.windows) if evidence.crops else 0
-        count = count_images(self._given)
-        self._total = count * (1 + crops)
-        yield from self._tune()
-        inputs = iterate_inputs(self._given, self.model)
-        while batch := list(itertools.islice(inputs, self.model.batch_size)):
-            images = torch.cat([self.model.to_input(shown.pixels) for shown in batch])
-            look = self.encoder.look(images)
-            self._done += len(batch)
-            _check_finite(look.cells, look.logits, batch)
-            kept = torch.ones(len(batch), dtype=torch.bool) if self.target is None else self._predicted(look.logits)
-            places = kept.nonzero().flatten().tolist()
-            evidence.n_left_out += len(batch) - len(places)
-            self._total -= (len(batch) - len(places)) * crops
-            yield "images"
-            for k in places:
-                evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
-            if crops and places:
-                yield from self._run_crops(images[places], [batch[k].name for k in places])
-
-    def _predicted(self, logits: Tensor) -> Tensor:
-        """Tell which images are predicted as the class: by the largest logit or, of a single one, by its sign."""
-        return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1).eq(self.target or 0)
-
-    def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
-        """Run the crops of photos, full batches whatever photo they are of, and pool their features."""
-        boxes = self.evidence.windows
-        pooled = []
-        for first in range(0, len(images) * len(boxes), size := self.model.batch_size):
-            chunk = range(first, min(first + size, len(images) * len(boxes)))
-            with self.model.computing(refresh=False):
-                parts = [
-                    cut_out(images[photo : photo + 1], [boxes[k % len(boxes)] for k in of_photo])
-                    for photo, of_photo in itertools.groupby(chunk, key=lambda k: k // len(boxes))
-                ]
-                crops = torch.cat(parts) if len(parts) > 1 else parts[0]
-            pooled.append(self.encoder.cells(crops).mean(dim=(1, 2)))
-            self._done += len(crops)
-            yield "crops"
-        rows = torch.cat(pooled).reshape(len(images), len(boxes), -1)
-        finite = torch.isfinite(rows).flatten(1).all(dim=1)
-        if not finite.all():
-            name = names[int((~finite).nonzero()[0])]
-            raise FloatingPointError(f"images: crops of {name!r} give features that are NaN or infinite.")
-        for of_photo in rows:
-            self.evidence.add_crops(of_photo)
-
-    def _tune(self) -> Iterator[str]:
-        """Before a long run, measure how this network runs fastest here."""
-        if self.model.tuned or self._total < _TUNING_FROM:
-            return
-        tuner = Tuner(self.model, int(_TUNING_SHARE * self._total))
-        for _ in tuner.steps():
-            yield "tuning"
-        self.extra += tuner.n_forwards
-        self.encoder = Encoder(self.model, self.encoder.cut.layer)
 
     def _check_photos(self) -> None:
         """Refuse sets that are too small, and features that say nothing."""
@@ -426,13 +374,3 @@ class SquaredError:
     def relative(self) -> float:
         """Relative error ``||A - U W|| / ||A||``."""
         return (self._missed / self._whole) ** 0.5
-
-
-def _check_finite(cells: Tensor, logits: Tensor, batch: list[Input]) -> None:
-    finite = torch.isfinite(cells).flatten(1).all(dim=1) & torch.isfinite(logits).all(dim=1)
-    if not finite.all():
-        name = batch[int((~finite).nonzero()[0])].name
-        raise FloatingPointError(
-            f"images: {name!r} gives features or logits that are NaN or infinite. Check the weights and the "
-            "preprocessing; half precision may overflow: set model.plan to one with precision='float32'."
-        )

@@ -214,7 +214,7 @@ def _provenance(run: CraftRun, *, complete: bool) -> Provenance:
         complete=complete,
         seconds=run.seconds,
         net_seconds=run.encoder.net_seconds,
-        n_extra=run.extra,
+        n_extra=run.gathering.extra,
     )
 
 

@@ -1,0 +1,136 @@
+"""What the network is asked for in an extraction: the features of images, and of their crops."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from whatwhere.concepts.crops import cut_out, windows_of
+from whatwhere.concepts.evidence import Evidence
+from whatwhere.concepts.layer import choose_layer
+from whatwhere.concepts.photos import count_images, iterate_inputs
+from whatwhere.engine.encoder import Encoder
+from whatwhere.engine.tuning import Tuner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from whatwhere.concepts.craft import Craft
+    from whatwhere.concepts.photos import Input
+    from whatwhere.model import VisionModel
+
+_TUNING_FROM = 1000  # forwards that make measuring worth while
+_TUNING_SHARE = 0.05  # of the forwards, at most, go into measuring
+
+
+class Gathering:
+    """The features of a set of images while they are computed.
+
+    Parameters
+    ----------
+    method : Craft
+        The method.
+    model : VisionModel
+        The network.
+    images : images
+        What `whatwhere.pixels.images.iterate_images` takes.
+    target : int or None
+        The class whose images are kept; None keeps all.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        The network at the layer.
+    evidence : Evidence
+        What was kept so far.
+    done, total : int
+        Forwards so far, and in all.
+    extra : int
+        Forwards that measured how the network runs fastest.
+    """
+
+    def __init__(self, method: Craft, model: VisionModel, images: Any, target: int | None) -> None:
+        self._model, self._images, self._target = model, images, target
+        self.encoder = Encoder(model, choose_layer(model) if method.layer is None else method.layer)
+        self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
+        self.done = self.total = self.extra = 0
+
+    def stages(self) -> Iterator[str]:
+        """Run every image, and the crops of those that are predicted as the class.
+
+        Yields
+        ------
+        str
+            The name of the stage, after every batch.
+        """
+        evidence = self.evidence
+        crops = len(evidence.windows) if evidence.crops else 0
+        count = count_images(self._images)
+        self.total = count * (1 + crops)
+        yield from self._tune()
+        inputs = iterate_inputs(self._images, self._model)
+        while batch := list(itertools.islice(inputs, self._model.batch_size)):
+            images = torch.cat([self._model.to_input(shown.pixels) for shown in batch])
+            look = self.encoder.look(images)
+            self.done += len(batch)
+            _check_finite(look.cells, look.logits, batch)
+            kept = torch.ones(len(batch), dtype=torch.bool) if self._target is None else self._predicted(look.logits)
+            places = kept.nonzero().flatten().tolist()
+            evidence.n_left_out += len(batch) - len(places)
+            self.total -= (len(batch) - len(places)) * crops
+            yield "images"
+            for k in places:
+                evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
+            if crops and places:
+                yield from self._run_crops(images[places], [batch[k].name for k in places])
+
+    def _predicted(self, logits: Tensor) -> Tensor:
+        """Tell which images are predicted as the class: by the largest logit or, of a single one, by its sign."""
+        return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1).eq(self._target or 0)
+
+    def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
+        """Run the crops of photos, full batches whatever photo they are of, and pool their features."""
+        boxes = self.evidence.windows
+        pooled = []
+        for first in range(0, len(images) * len(boxes), size := self._model.batch_size):
+            chunk = range(first, min(first + size, len(images) * len(boxes)))
+            with self._model.computing(refresh=False):
+                parts = [
+                    cut_out(images[photo : photo + 1], [boxes[k % len(boxes)] for k in of_photo])
+                    for photo, of_photo in itertools.groupby(chunk, key=lambda k: k // len(boxes))
+                ]
+                crops = torch.cat(parts) if len(parts) > 1 else parts[0]
+            pooled.append(self.encoder.cells(crops).mean(dim=(1, 2)))
+            self.done += len(crops)
+            yield "crops"
+        rows = torch.cat(pooled).reshape(len(images), len(boxes), -1)
+        finite = torch.isfinite(rows).flatten(1).all(dim=1)
+        if not finite.all():
+            name = names[int((~finite).nonzero()[0])]
+            raise FloatingPointError(f"images: crops of {name!r} give features that are NaN or infinite.")
+        for of_photo in rows:
+            self.evidence.add_crops(of_photo)
+
+    def _tune(self) -> Iterator[str]:
+        """Before a long run, measure how this network runs fastest here."""
+        if self._model.tuned or self.total < _TUNING_FROM:
+            return
+        tuner = Tuner(self._model, int(_TUNING_SHARE * self.total))
+        for _ in tuner.steps():
+            yield "tuning"
+        self.extra += tuner.n_forwards
+        self.encoder = Encoder(self._model, self.encoder.cut.layer)
+
+
+def _check_finite(cells: Tensor, logits: Tensor, batch: list[Input]) -> None:
+    finite = torch.isfinite(cells).flatten(1).all(dim=1) & torch.isfinite(logits).all(dim=1)
+    if not finite.all():
+        name = batch[int((~finite).nonzero()[0])].name
+        raise FloatingPointError(
+            f"images: {name!r} gives features or logits that are NaN or infinite. Check the weights and the "
+            "preprocessing; half precision may overflow: set model.plan to one with precision='float32'."
+        )

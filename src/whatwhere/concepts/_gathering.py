@@ -11,8 +11,10 @@ from whatwhere.concepts.crops import cut_out, windows_of
 from whatwhere.concepts.evidence import Evidence
 from whatwhere.concepts.layer import choose_layer
 from whatwhere.concepts.photos import count_images, iterate_inputs
+from whatwhere.concepts.unreadable import check_paths
 from whatwhere.engine.encoder import Encoder
 from whatwhere.engine.tuning import Tuner
+from whatwhere.pixels.images import is_one_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +59,7 @@ class Gathering:
         self._model, self._images, self._target = model, images, target
         self.encoder = Encoder(model, choose_layer(model) if method.layer is None else method.layer)
         self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
+        self._skips = method.on_unreadable == "skip" and not is_one_image(images)
         self.done = self.total = self.extra = 0
 
     def stages(self) -> Iterator[str]:
@@ -69,27 +72,36 @@ class Gathering:
         """
         evidence = self.evidence
         crops = len(evidence.windows) if evidence.crops else 0
+        check_paths(self._images)
         count = count_images(self._images)
         self.total = count * (1 + crops)
         yield from self._tune()
-        inputs = iterate_inputs(self._images, self._model)
+        inputs = iterate_inputs(self._images, self._model, unreadable=evidence.unreadable if self._skips else None)
         while batch := list(itertools.islice(inputs, self._model.batch_size)):
             images = torch.cat([self._model.to_input(shown.pixels) for shown in batch])
             look = self.encoder.look(images)
             self.done += len(batch)
             _check_finite(look.cells, look.logits, batch)
-            kept = torch.ones(len(batch), dtype=torch.bool) if self._target is None else self._predicted(look.logits)
+            kept = self._kept(look.logits)
             places = kept.nonzero().flatten().tolist()
             evidence.n_left_out += len(batch) - len(places)
-            self.total -= (len(batch) - len(places)) * crops
+            self._expect(count, crops)
             yield "images"
             for k in places:
                 evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
             if crops and places:
                 yield from self._run_crops(images[places], [batch[k].name for k in places])
+        self._expect(count, crops)  # the last files may have been no photos
 
-    def _predicted(self, logits: Tensor) -> Tensor:
+    def _expect(self, count: int, crops: int) -> None:
+        """Say how many forwards it will be, by what is known of the images so far."""
+        evidence = self.evidence
+        self.total = (count - len(evidence.unreadable)) * (1 + crops) - evidence.n_left_out * crops
+
+    def _kept(self, logits: Tensor) -> Tensor:
         """Tell which images are predicted as the class: by the largest logit or, of a single one, by its sign."""
+        if self._target is None:
+            return torch.ones(len(logits), dtype=torch.bool)
         return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1).eq(self._target or 0)
 
     def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:

@@ -139,6 +139,7 @@ def _bank(
         encoder={name: as_array(values) for name, values in dictionary.encoder.items()},
         complete=complete,
         source=evidence.photos,
+        unreadable=dict(evidence.unreadable),
     )
 
 

@@ -93,6 +93,8 @@ class ConceptBank:
         Whether the extraction was finished.
     source : PhotoSet, optional
         The photos as the network saw them; not saved.
+    unreadable : mapping of str to str
+        Files that could not be read and were left out, with the reason, by name.
     labels, notes : mapping of int to str
         What a person called the concepts and wrote of them, by id; see `annotated`.
 
@@ -134,6 +136,7 @@ class ConceptBank:
     parent: tuple[str, int] | None = None
     complete: bool = True
     source: PhotoSet | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
 
@@ -162,6 +165,14 @@ class ConceptBank:
     def target_name(self) -> str:
         """Name of the explained class; "each photo's predicted class" where there is no single one."""
         return "each photo's predicted class" if self.target is None else self.class_names.label(self.target)
+
+    @property
+    def said_unreadable(self) -> str:
+        """Which files could not be read, in a sentence; empty if all could."""
+        from whatwhere.concepts.unreadable import say_unreadable
+
+        q = self.quality
+        return say_unreadable(self.unreadable, q.n_images + q.n_left_out) if self.unreadable else ""
 
     @property
     def dictionary(self) -> Dictionary:
@@ -365,6 +376,8 @@ class ConceptBank:
             One sentence each; empty if there is nothing.
         """
         q, said = self.quality, []
+        if self.unreadable:
+            said.append(self.said_unreadable)
         if q.n_images < _FEW * self.rank:
             said.append(f"Only {q.n_images} photos for {self.rank} concepts: another set may give others.")
         if self.layer.nonnegative is False:

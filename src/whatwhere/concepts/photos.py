@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from whatwhere.concepts.unreadable import read_or_note
 from whatwhere.engine.blocks import BlockStore
-from whatwhere.pixels.images import is_one_image, iterate_images, name_images, read_photo
+from whatwhere.pixels.images import is_one_image, iterate_images, name_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from whatwhere.engine.blocks import Room
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Pixels
@@ -45,6 +47,11 @@ class Input(NamedTuple):
 class PhotoSet:
     """The network's inputs of a set of photos, in 8 bits, with where they lie on the photos.
 
+    Parameters
+    ----------
+    room : Room, optional
+        Memory that it shares with other sets; by default it has all for itself.
+
     Attributes
     ----------
     names : list of str
@@ -53,10 +60,10 @@ class PhotoSet:
         Where each network input lies on its photo.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self.names: list[str] = []
         self.geometries: list[Geometry] = []
-        self._pixels = BlockStore()
+        self._pixels = BlockStore(room)
 
     @classmethod
     def read(cls, images: Any, model: VisionModel) -> PhotoSet:
@@ -192,7 +199,7 @@ def count_images(images: Any) -> int:
     return len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else 0
 
 
-def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:
+def iterate_inputs(images: Any, model: VisionModel, *, unreadable: dict[str, str] | None = None) -> Iterator[Input]:
     """Read images one after the other, resized and cropped for a network.
 
     Parameters
@@ -201,6 +208,8 @@ def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:
         What `whatwhere.pixels.images.iterate_images` takes.
     model : VisionModel
         The network.
+    unreadable : dict of str to str, optional
+        Where files that cannot be read are noted and left out, with the reason by name; by default they are errors.
 
     Yields
     ------
@@ -213,7 +222,9 @@ def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:
         If an input has another size than the model's: features of different grids are not compared.
     """
     for name, image in iterate_images(images):
-        photo = read_photo(image, name=name)
+        photo = read_or_note(image, name, unreadable)
+        if photo is None:
+            continue
         pixels = model.preprocess.pixels(photo)
         if pixels.shape[:2] != model.input_size:
             raise ValueError(

@@ -57,6 +57,7 @@ def save(bank: ConceptBank, path: str | Path) -> None:
     told |= {"layer": asdict(bank.layer), "quality": asdict(bank.quality), "provenance": asdict(bank.provenance)}
     told |= {"class_names": list(bank.class_names), "method": _method_as_json(bank.method)}
     told |= {name: {str(k): text for k, text in getattr(bank, name).items()} for name in _WORDS}
+    told["unreadable"] = dict(bank.unreadable)
     told["crops"], pictures = _crops_as_json(bank)
     arrays |= pictures
     header = {"format": _FORMAT, "version": str(_VERSION), "bank": json.dumps(told)}
@@ -134,6 +135,7 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
     plain |= {name: tuple(told[name]) for name in ("ids", "images")}
     plain["parent"] = None if told["parent"] is None else tuple(told["parent"])
     plain |= {name: {int(k): text for k, text in told.get(name, {}).items()} for name in _WORDS}
+    plain["unreadable"] = told.get("unreadable", {})  # files of before have none
     quality = told["quality"] | {"dead": tuple(told["quality"]["dead"])}
     quality["duplicates"] = tuple(tuple(group) for group in quality["duplicates"])
     layer = told["layer"] | {"shape": tuple(told["layer"]["shape"])}

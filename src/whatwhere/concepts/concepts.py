@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.evaluation import Evaluation, Faithfulness
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.concepts.stability import BankStability
     from whatwhere.engine.encoder import Look
     from whatwhere.metrics.alignment import CloseClass
     from whatwhere.model import VisionModel
@@ -366,6 +367,68 @@ class Concepts:
         from whatwhere.concepts.evaluation import faithfulness
 
         return faithfulness(self, images, **options)
+
+    def stability(self, images: Any = None, *, n_splits: int = 5, seed: int = 0) -> BankStability:
+        """Measure whether other photos of the same kind give the same concepts; see `whatwhere.concepts.stability`.
+
+        Parameters
+        ----------
+        images : images, optional
+            Photos to divide; the bank's own by default. Held-out ones tell more of the bank's concepts. Those that are
+            not predicted as the bank's class are left out.
+        n_splits : int, default 5
+            How often they are divided at random, 1 to 1000.
+        seed : int, default 0
+            Same seed, same halves.
+
+        Returns
+        -------
+        BankStability
+            The matched cosine of the dictionaries of two halves, ``mean`` with its ``spread`` over the splits, and of
+            each concept with its match in a half, ``of_concepts``. Nothing of it is kept here.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or out of its range, the bank is of parts of a split concept, there are
+            too few photos, or an image cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            If files could not be read and were left out.
+
+        Notes
+        -----
+        Forwards as for the extraction, and the cost of one factorisation of all rows a split. A job takes
+        `stability_steps`.
+        """
+        import warnings
+
+        from whatwhere.concepts.unreadable import say_unreadable
+
+        *_, last = self.stability_steps(images, n_splits=n_splits, seed=seed)
+        assert last.record is not None
+        if last.record.unreadable:
+            warnings.warn(say_unreadable(last.record.unreadable, last.record.n_images), UserWarning, stacklevel=2)
+        return last.record
+
+    def stability_steps(self, images: Any = None, *, n_splits: int = 5, seed: int = 0) -> Iterator[Step[BankStability]]:
+        """Measure stability as a computation that can be shown and stopped, for a `whatwhere.Job`.
+
+        Parameters
+        ----------
+        images, n_splits, seed : object
+            As for `stability`.
+
+        Returns
+        -------
+        iterator of Step
+            See `whatwhere.concepts.stability.stability_steps`.
+        """
+        from whatwhere.concepts.stability import stability_steps
+
+        return stability_steps(self, images, n_splits=n_splits, seed=seed)
 
     def closest_classes(self, count: int = 5, *, by: str = "effect") -> list[list[CloseClass]]:
         """Find the classes that each concept speaks for.

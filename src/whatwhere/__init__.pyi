@@ -7,6 +7,7 @@ from whatwhere.attribution import Sobol as Sobol
 from whatwhere.attribution import SobolPairs as SobolPairs
 from whatwhere.classes import UnknownClassError as UnknownClassError
 from whatwhere.concepts.bank import ConceptBank as ConceptBank
+from whatwhere.concepts.class_banks import ClassBanks as ClassBanks
 from whatwhere.concepts.craft import Craft as Craft
 from whatwhere.engine.baseline import Baseline as Baseline
 from whatwhere.engine.stopping import RankStability as RankStability
@@ -26,6 +27,7 @@ __all__ = [
     "Attribution",
     "AttributionView",
     "Baseline",
+    "ClassBanks",
     "ConceptBank",
     "ConceptExplorer",
     "Craft",

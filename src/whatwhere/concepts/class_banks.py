@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from whatwhere.classes import UnknownClassError
+
 if TYPE_CHECKING:
     from whatwhere.classes import ClassNames
     from whatwhere.concepts.bank import ConceptBank
@@ -70,7 +72,10 @@ class ClassBanks(Mapping[int, "ConceptBank"]):
     def __contains__(self, target: object) -> bool:
         if not isinstance(target, int | str) or isinstance(target, bool):
             return False
-        return (self.class_names.resolve(target) if isinstance(target, str) else target) in self.banks
+        try:
+            return self.class_names.resolve(target) in self.banks
+        except UnknownClassError:
+            return False
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.banks)
@@ -93,7 +98,8 @@ class ClassBanks(Mapping[int, "ConceptBank"]):
             f"{len(told)} classes{state} with concepts, from {self.n_images} photos: {', '.join(told[:_SHOWN])}{more}."
         ]
         if self.left_out:
-            lines.append(f"{len(self.left_out)} predicted classes are left out; left_out says why.")
+            number = len(self.left_out)
+            lines.append(f"{number} predicted class{'es are' if number > 1 else ' is'} left out; left_out says why.")
         return " ".join([*lines, *self.caveats()])
 
     def caveats(self) -> list[str]:

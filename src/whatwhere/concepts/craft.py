@@ -257,8 +257,7 @@ class Craft:
         Job
             Not started yet: ``start()`` or ``wait()`` does.
         """
-        if target is not None:
-            target = model.class_names.resolve(target)
+        target = _one_class(model, target)
         return Job(lambda: self.steps(model, images, target=target, like=like), device=str(model.device), name="CRAFT")
 
     def steps(
@@ -293,7 +292,18 @@ class Craft:
         """
         from whatwhere.concepts._craft_run import CraftRun
 
+        target = _one_class(model, target)
         yield from CraftRun(self, model, images, target=target, like=like, previews=previews).steps()
+
+
+def _one_class(model: VisionModel, target: Any) -> int | None:
+    """Return the id of the class that is asked for; say who takes several."""
+    if isinstance(target, list | tuple | set | frozenset | range):
+        raise TypeError(
+            f"target: wanted one class, got {type(target).__name__} of {len(target)}; for several use "
+            "Craft(…).by_class.run(model, images, targets)."
+        )
+    return None if target is None else model.class_names.resolve(target)
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from whatwhere.concepts.comparison import Comparison
 from whatwhere.concepts.palette import letter_of
 from whatwhere.strategies.groups import BYS, NOBODY, group, shares_of
 from whatwhere.strategies.rates import Rate, Rates
@@ -18,16 +19,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from whatwhere.classes import ClassNames
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.model import VisionModel
     from whatwhere.provenance import Provenance
+    from whatwhere.strategies.clusters import ClusterMethod, Clusters
+    from whatwhere.strategies.figures import Panel
     from whatwhere.strategies.groups import By, Groups
     from whatwhere.strategies.layout import Layout
     from whatwhere.strategies.ledger import Ledger
     from whatwhere.strategies.muting import Muting
+    from whatwhere.strategies.shortcuts import Shortcut
     from whatwhere.strategies.strategies import Strategies
+    from whatwhere.strategies.tables import Rows
 
 _FEW = 30  # photos below which intervals of shares are wide
 _ONE_FOR_ALL = 0.7  # of the photos, from which the strongest concept no longer tells them apart
@@ -388,6 +394,248 @@ class StrategyGraph:
             Their names.
         """
         return [self.images[int(row)] for row in rows]
+
+    def compare(self, image: int | str) -> Comparison:
+        """Tell why a photo was read as one class and not as another: what each concept adds to either logit.
+
+        Parameters
+        ----------
+        image : int or str
+            The photo's row, or its name.
+
+        Returns
+        -------
+        Comparison
+            The predicted class beside what the photo is; where that is the same or not known, beside the next
+            likeliest.
+
+        Raises
+        ------
+        ValueError
+            If there is no such photo, or the network has a single logit.
+        """
+        n = self._row_of(image)
+        if self.other is None:
+            raise ValueError("image: a network with a single logit has no other class to compare with.")
+        first, second = self.explained, self.other
+        if first.classes[n] != self.predictions[n] == second.classes[n]:
+            first, second = second, first
+        told = {
+            name: np.stack([getattr(first, name)[n], getattr(second, name)[n]])
+            for name in ("residuals", "bases", "gaps", "logits")
+        }
+        return Comparison(
+            image=self.images[n],
+            classes=(int(first.classes[n]), int(second.classes[n])),
+            kind="true" if second.classes[n] == self.labels[n] else "next",
+            contributions=np.stack([first.concepts[n], second.concepts[n]]),
+            ids=self.ids,
+            class_names=self.class_names,
+            concept_names=self.concept_names,
+            **told,
+        )
+
+    def _row_of(self, image: int | str) -> int:
+        if isinstance(image, str):
+            if image not in self.images:
+                raise ValueError(f"image: wanted one of the {len(self)} photos, got {image!r}.")
+            return self.images.index(image)
+        if not 0 <= image < len(self):
+            raise ValueError(f"image: wanted a row from 0 to {len(self) - 1} or a name, got {image}.")
+        return int(image)
+
+    def shortcuts(self, *, common: float | None = None, moved: float = 0.2) -> tuple[Shortcut, ...]:
+        """Tell which concepts may be shortcuts; `shortcut_rule` says the rule in words.
+
+        Parameters
+        ----------
+        common : float, optional
+            Share of the photos from which a concept is common, above 0 and below 1; by default 0.25, and 0.05 where
+            photos are of many classes, each with concepts of its own.
+        moved : float, default 0.2
+            Mean drop in probability, and share of photos that change class, from which a concept decides.
+
+        Returns
+        -------
+        tuple of Shortcut
+            One a concept, with a verdict and its numbers in words.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a bar is no number in its range.
+
+        Notes
+        -----
+        Prevalence and reliability alone miss a shortcut that all photos share: without photos that lack it nothing
+        tells whether it is to be relied on. What taking it away does then is all there is, and a person has to look.
+        """
+        from whatwhere.strategies.shortcuts import find_shortcuts
+
+        return find_shortcuts(self, common=common, moved=moved)
+
+    def shortcut_rule(self, *, common: float | None = None, moved: float = 0.2) -> str:
+        """Say by which rule `shortcuts` are told, in words and numbers.
+
+        Parameters
+        ----------
+        common : float, optional
+            As for `shortcuts`.
+        moved : float, default 0.2
+            Likewise.
+
+        Returns
+        -------
+        str
+            A few sentences.
+        """
+        from whatwhere.strategies.shortcuts import rule_of
+
+        return rule_of(self, common, moved)
+
+    def clusters(self, count: int | None = None, *, method: ClusterMethod = "kmeans", seed: int = 0) -> Clusters:
+        """Divide photos by their whole mix of concepts; see `whatwhere.strategies.clusters.find_clusters`.
+
+        Parameters
+        ----------
+        count : int, optional
+            How many clusters; by default the number with the largest mean silhouette, or one if that is 0.25 or less.
+        method : {"kmeans", "ward"}, default "kmeans"
+            How.
+        seed : int, default 0
+            Of K-means.
+
+        Returns
+        -------
+        Clusters
+            The largest first.
+
+        Raises
+        ------
+        ImportError
+            If scikit-learn is not installed.
+        ValueError
+            If there are fewer different photos than clusters.
+        """
+        from whatwhere.strategies.clusters import find_clusters
+
+        return find_clusters(self, count, method=method, seed=seed)
+
+    def table(self, rows: Rows = "concepts", *, by: By = "presence") -> dict[str, list[Any]]:
+        """Lay the graph out in columns; see `whatwhere.strategies.tables.table`.
+
+        Parameters
+        ----------
+        rows : {"concepts", "images"}, default "concepts"
+            What a row is.
+        by : {"presence", "strongest", "distinctive"}, default "presence"
+            The rule for prevalence and reliability of concepts.
+
+        Returns
+        -------
+        dict of str to list
+            Columns of equal length.
+        """
+        from whatwhere.strategies.tables import table
+
+        return table(self, rows, by=by)
+
+    def to_pandas(self, rows: Rows = "concepts", *, by: By = "presence") -> Any:
+        """Lay the graph out as a pandas table.
+
+        Parameters
+        ----------
+        rows : {"concepts", "images"}, default "concepts"
+            What a row is.
+        by : {"presence", "strongest", "distinctive"}, default "presence"
+            The rule for prevalence and reliability of concepts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its index are the concepts' letters, or the photos' names.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        from whatwhere.strategies.tables import to_pandas
+
+        return to_pandas(self, rows, by=by)
+
+    def to_plotly(self, *, by: By = "distinctive") -> Any:
+        """Make a Plotly figure: photos by reason, and prevalence against reliability.
+
+        Parameters
+        ----------
+        by : {"distinctive", "strongest"}, default "distinctive"
+            The rule that colours photos.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            Two panels; hues have letters, and right and wrong have shapes.
+
+        Raises
+        ------
+        ImportError
+            If Plotly is not installed.
+        """
+        from whatwhere.strategies.figures import to_plotly
+
+        return to_plotly(self, by=by)
+
+    def plot(self, *, ax: Any = None, panel: Panel = "strategies", by: By = "distinctive") -> Any:
+        """Draw on Matplotlib's axes.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to; the current axes by default.
+        panel : {"strategies", "reliability"}, default "strategies"
+            Photos by reason, or prevalence against reliability.
+        by : {"distinctive", "strongest"}, default "distinctive"
+            The rule that colours photos.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+
+        Raises
+        ------
+        ImportError
+            If there are no axes and Matplotlib is not installed.
+        """
+        from whatwhere.strategies.figures import plot
+
+        return plot(self, ax=ax, panel=panel, by=by)
+
+    def picture(self, *, by: By = "distinctive", width: int = 880) -> Image.Image:
+        """Draw photos by reason, and how common and reliable each reason is.
+
+        Parameters
+        ----------
+        by : {"distinctive", "strongest"}, default "distinctive"
+            The rule that colours photos.
+        width : int, default 880
+            Width in pixels, at least 480.
+
+        Returns
+        -------
+        PIL.Image.Image
+            An RGB picture.
+        """
+        from whatwhere.strategies.picture import draw_graph
+
+        return draw_graph(self, by=by, width=width)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from whatwhere.drawing import mime_bundle
+
+        del include, exclude
+        return mime_bundle(self.picture(), self.describe())
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Return `importance`."""

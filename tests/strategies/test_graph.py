@@ -51,6 +51,9 @@ def test_the_rule_says_its_numbers(shortcut):
     assert "at least 25%" in shortcut.shortcut_rule()
     assert "98.75% a concept, so that all 4 together are at 95%" in shortcut.shortcut_rule()
     assert "at least 40%" in shortcut.shortcut_rule(common=0.4)
+    assert "many classes" not in shortcut.shortcut_rule()
+    assert "many classes" in replace(shortcut, target=None).shortcut_rule()
+    assert "at least 5%" in replace(shortcut, target=None).shortcut_rule()
     assert shortcut.shortcuts(common=0.6)[1].verdict == "nothing"
     assert shortcut.shortcuts(moved=0.999)[1].verdict == "nothing"
     with pytest.raises(ValueError, match="common: wanted a number above 0"):
@@ -124,8 +127,9 @@ def test_forty_concepts(made):
     graph = made(rng.normal(0.2, 1, (300, 40)), rng.integers(0, 2, 300))
     assert graph.picture().size[0] == 1760
     assert graph.select("N1").tolist() == graph.select(39).tolist()
-    assert len(graph.to_plotly().data) > 40
     assert len(graph.table()["concept"]) == 40
+    if importlib.util.find_spec("plotly"):
+        assert len(graph.to_plotly().data) > 40
 
 
 def test_all_absent(made):
@@ -134,8 +138,9 @@ def test_all_absent(made):
     assert "No concept speaks for 12" in graph.describe()
     assert [flag.verdict for flag in graph.shortcuts()] == ["nothing"] * 3
     assert graph.picture().mode == "RGB"
-    assert graph.to_plotly().data[0].name == "no supporting concept"
     assert graph.table()["reliability"] == [None] * 3
+    if importlib.util.find_spec("plotly"):
+        assert graph.to_plotly().data[0].name == "no supporting concept"
 
 
 def test_broken_records_are_refused(made):

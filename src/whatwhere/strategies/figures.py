@@ -16,7 +16,7 @@ from whatwhere.strategies.marks import (
     disc_area,
     edge_of,
     look_of,
-    mark_of,
+    marks_of,
     middles,
     prevalence_axis,
     reliability_title,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from whatwhere.strategies.graph import StrategyGraph
     from whatwhere.strategies.groups import By
+    from whatwhere.strategies.marks import Mark
 
 Panel: TypeAlias = Literal["strategies", "reliability"]
 _GL = 2000  # photos from which Plotly draws on WebGL
@@ -107,17 +108,15 @@ def to_plotly(graph: StrategyGraph, *, by: By = "distinctive") -> Any:
 def _photo_traces(graph: StrategyGraph, by: By) -> list[dict[str, Any]]:
     """One trace a concept and shape; the legend says the concept once, and the shapes in grey."""
     rows, lettered = graph.by(by).of_image, len(graph) <= LETTERED
-    marks = [mark_of(graph, n) for n in range(len(graph))]
+    marks = marks_of(graph)
     traces: list[dict[str, Any]] = []
     for k in sorted(set(rows.tolist()), key=lambda row: (row == NOBODY, row)):
         label = "no supporting concept" if k == NOBODY else graph.concept_label(k)
         hue, letter = look_of(graph, k)
         own = np.flatnonzero(rows == k)
-        own = own[
-            np.argsort([MARKS.index(marks[n]) for n in own.tolist()], kind="stable")
-        ]  # the legend shows the first
+        own = own[np.argsort(marks[own], kind="stable")]  # the legend shows the first
         edge = edge_of(graph, k)
-        symbols = [f"{marks[n].symbol}{'-dot' * (edge > 1 and not lettered)}" for n in own.tolist()]
+        symbols = [f"{MARKS[marks[n]].symbol}{'-dot' * (edge > 1 and not lettered)}" for n in own.tolist()]
         traces.append(
             {
                 "x": graph.positions[own, 0],
@@ -135,14 +134,15 @@ def _photo_traces(graph: StrategyGraph, by: By) -> list[dict[str, Any]]:
                 "legendgroup": label,
             }
         )  # fmt: skip
-    return [*traces, *_shape_keys(set(marks))]
+    return [*traces, *_shape_keys([MARKS[place] for place in np.unique(marks)])]
 
 
-def _shape_keys(used: set[Any]) -> list[dict[str, Any]]:
-    shown = [mark for mark in MARKS if mark in used and len(used) > 1]
+def _shape_keys(used: list[Mark]) -> list[dict[str, Any]]:
     nothing: dict[str, Any] = {"x": [None], "y": [None], "mode": "markers"}
     return [
-        nothing | {"name": mark.label, "marker": {"symbol": mark.symbol, "color": GREY, "size": 10}} for mark in shown
+        nothing | {"name": mark.label, "marker": {"symbol": mark.symbol, "color": GREY, "size": 10}}
+        for mark in used
+        if len(used) > 1
     ]
 
 
@@ -234,7 +234,7 @@ def plot(graph: StrategyGraph, *, ax: Any = None, panel: Panel = "strategies", b
 
 def _plot_photos(graph: StrategyGraph, ax: Any, by: By) -> None:
     rows = graph.by(by).of_image
-    marks = np.array([MARKS.index(mark_of(graph, n)) for n in range(len(graph))])
+    marks = marks_of(graph)
     lettered = len(graph) <= LETTERED
     for k in sorted(set(rows.tolist()), key=lambda row: (row == NOBODY, row)):
         hue, letter = look_of(graph, k)

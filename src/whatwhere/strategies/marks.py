@@ -48,24 +48,21 @@ RIGHT, WRONG, OPEN = Mark("right", "circle", "o"), Mark("wrong", "diamond", "D")
 MARKS = (RIGHT, WRONG, OPEN)
 
 
-def mark_of(graph: StrategyGraph, n: int) -> Mark:
-    """Choose a photo's shape.
+def marks_of(graph: StrategyGraph) -> NDArray[np.int64]:
+    """Choose every photo's shape.
 
     Parameters
     ----------
     graph : StrategyGraph
         The graph.
-    n : int
-        Which photo.
 
     Returns
     -------
-    Mark
-        Right, wrong, or not known.
+    ndarray of shape (n,), int64
+        Place in `MARKS`: right, wrong, or not known.
     """
-    if not graph.known[n]:
-        return OPEN
-    return RIGHT if graph.right[n] else WRONG
+    known = np.where(graph.right, MARKS.index(RIGHT), MARKS.index(WRONG))
+    return np.where(graph.known, known, MARKS.index(OPEN))
 
 
 def reliability_title(graph: StrategyGraph) -> str:

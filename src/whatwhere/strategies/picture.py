@@ -17,7 +17,7 @@ from whatwhere.strategies.marks import (
     disc_area,
     edge_of,
     look_of,
-    mark_of,
+    marks_of,
     middles,
     prevalence_axis,
     reliability_title,
@@ -67,14 +67,14 @@ def _scatter(pen: Pen, graph: StrategyGraph, by: By, place: tuple[float, float, 
     told = {"distinctive": "the concept that sets the photo apart", "strongest": "the strongest concept"}[by]
     pen.write(left, 31, f"near: read for the same reasons · letter: {told}", fill=SOFT)
     pen.box(left, top, wide, high, WASH)
-    rows, lettered = graph.by(by).of_image, len(graph) <= LETTERED
+    rows, marks, lettered = graph.by(by).of_image, marks_of(graph), len(graph) <= LETTERED
     size = SIZES[lettered]
     corner = np.array([left, top]) + _PAD + size / 2
     spots = corner + _fitted(graph.positions, wide - 2 * _PAD - size, high - 2 * _PAD - size)
     order = np.argsort(rows == NOBODY, kind="stable")[::-1]  # those without support below
     for n in order.tolist():
         x, y = spots[n]
-        _mark(pen, x, y, size, look_of(graph, int(rows[n]))[0], mark_of(graph, n), edge_of(graph, int(rows[n])))
+        _mark(pen, x, y, size, look_of(graph, int(rows[n]))[0], MARKS[marks[n]], edge_of(graph, int(rows[n])))
         if lettered:
             _letter(pen, x, y, graph, int(rows[n]), size)
     for k, n in () if lettered else middles(graph, rows):
@@ -83,7 +83,7 @@ def _scatter(pen: Pen, graph: StrategyGraph, by: By, place: tuple[float, float, 
         pen.disc(x - 8, y - 8, 16, look_of(graph, k)[0])
         _letter(pen, x, y, graph, k, 16)
     x = left
-    for mark in [mark for mark in MARKS if any(mark_of(graph, n) is mark for n in range(len(graph)))]:
+    for mark in [MARKS[place] for place in np.unique(marks)]:
         _mark(pen, x + 6, top + high + 15, 10, GREY, mark)
         pen.write(x + 17, top + high + 15, mark.label, fill=SOFT)
         x += 17 + pen.width_of(mark.label) + 18

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from whatwhere.strategies.graph import StrategyGraph
 
 _COMMON, _COMMON_OF_MANY = 0.25, 0.05
+_OF_MANY = (
+    " In a set of many classes a flag may as well be a concept that like classes share, as a church and a monastery "
+    "do: their photos are told apart by something else."
+)
 
 Verdict: TypeAlias = Literal["possible shortcut", "look at it", "nothing"]
 
@@ -82,7 +86,7 @@ def rule_of(graph: StrategyGraph, common: float | None = None, moved: float = 0.
     Returns
     -------
     str
-        Three sentences.
+        A few sentences.
     """
     common = _bar(graph, common)
     return (
@@ -91,7 +95,7 @@ def rule_of(graph: StrategyGraph, common: float | None = None, moved: float = 0.
         f"photos that have it surely falls by at least {moved:.0%}, or surely at least {moved:.0%} of them change "
         "class. A common concept that decides, where these photos cannot tell whether it is reliable, is to be looked "
         f"at: is it a part of the thing? Surely means by the whole interval, at {_level(graph):.2%} a concept, so that "
-        f"all {graph.rank} together are at {graph.method.level:.0%}."
+        f"all {graph.rank} together are at {graph.method.level:.0%}.{_OF_MANY if graph.target is None else ''}"
     )
 
 

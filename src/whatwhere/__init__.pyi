@@ -18,6 +18,8 @@ from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
 from whatwhere.nets.plans import Plan as Plan
 from whatwhere.pixels.preprocess import Preprocess as Preprocess
+from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
+from whatwhere.strategies.strategies import Strategies as Strategies
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
 from whatwhere.widgets import Selection as Selection
@@ -39,6 +41,8 @@ __all__ = [
     "Selection",
     "Sobol",
     "SobolPairs",
+    "Strategies",
+    "StrategyGraph",
     "UnknownClassError",
     "VisionModel",
     "Width",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.ambiguity import Ambiguity
     from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.comparison import Comparison
     from whatwhere.concepts.evaluation import Evaluation, Faithfulness
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.concepts.stability import BankStability
@@ -205,6 +206,36 @@ class Concepts:
             classes = classes.to(self.model.device)
             parts.append(contributions(self.encoder, self.dictionary, look.cells, codes, classes, prefix=look.prefix))
         return Contributions(*(torch.cat([part.cpu() for part in column]) for column in zip(*parts, strict=True)))
+
+    def compare(
+        self, image: ImageLike, true: int | str | None = None, *, predicted: int | str | None = None
+    ) -> Comparison:
+        """Share two logits of a photo out among its concepts: why one class and not another.
+
+        Parameters
+        ----------
+        image : image
+            A photo, of any class.
+        true : int or str, optional
+            The class to compare with, as what the photo is; by default the next likeliest.
+        predicted : int or str, optional
+            The class that is explained; by default the predicted one.
+
+        Returns
+        -------
+        Comparison
+            What every concept adds to either logit, the rest, and the differences.
+
+        Raises
+        ------
+        TypeError
+            If it is not one image, or cannot be read.
+        ValueError
+            If there is no such class, both are the same, or the network has a single logit.
+        """
+        from whatwhere.concepts.comparison import compare
+
+        return compare(self, image, true, predicted)
 
     def response(self, image: ImageLike, target: int | str | None = None, *, residual: bool = False) -> GateResponse:
         """Return an image's logit as a function of gates on its concepts, for `whatwhere.engine.gates.attribute`.

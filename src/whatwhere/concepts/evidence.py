@@ -99,7 +99,7 @@ class Evidence:
         logits : Tensor of shape (classes,)
             What the network says.
         """
-        self.photos.add(shown)
+        self.photos.add(shown, logits)
         self.predictions.append(int(logits.argmax()))
         self.logits.append(logits.cpu().clone())
         self._prefix.append(prefix.cpu().clone())

@@ -64,6 +64,7 @@ class PhotoSet:
         self.names: list[str] = []
         self.geometries: list[Geometry] = []
         self._pixels = BlockStore(room)
+        self._logits = BlockStore(room)
 
     @classmethod
     def read(cls, images: Any, model: VisionModel) -> PhotoSet:
@@ -89,14 +90,23 @@ class PhotoSet:
     def __len__(self) -> int:
         return len(self.names)
 
-    def add(self, shown: Input) -> None:
+    @property
+    def logits(self) -> Sequence[Tensor] | None:
+        """What the network said of each, of shape (1, K) a photo; None where that is not known of all."""
+        return self._logits if len(self._logits) == len(self.names) else None
+
+    def add(self, shown: Input, logits: Tensor | None = None) -> None:
         """Keep a photo.
 
         Parameters
         ----------
         shown : Input
             The photo as the network is shown it.
+        logits : Tensor of shape (K,), optional
+            What the network says of it.
         """
+        if logits is not None:
+            self._logits.append(logits.cpu()[None])
         self.names.append(shown.name)
         self.geometries.append(shown.geometry)
         self._pixels.append(torch.from_numpy(np.rint(shown.pixels * 255).astype(np.uint8))[None])
@@ -119,6 +129,8 @@ class PhotoSet:
             taken.names.append(self.names[number])
             taken.geometries.append(self.geometries[number])
             taken._pixels.append(self._pixels[number])  # it is of this class
+            if self.logits is not None:
+                taken._logits.append(self._logits[number])
         return taken
 
     def pixels(self, number: int) -> NDArray[np.uint8]:

@@ -37,7 +37,7 @@ class CraftByClass:
     -----
     Cost in forwards: one for each image, instead of one for each image and class, and the crops of the photos that are
     explained, all in full batches. Non-negative factorisations of one number of concepts run together, as many classes
-    at once as fit into ``whatwhere.limits.activation_bytes`` on the device (on a CPU, where nothing is gained, 32 MB);
+    at once as fit into ``whatwhere.limits.activation_bytes`` on the device (on a CPU 32 MB: more cost more there);
     all else, ``n_concepts="auto"`` and the other extractors, one class after the other. Rounding may decide whether an
     iteration is the last: a class may go on for one more than alone. Memory: as for one class, for all of them
     together; the banks themselves are about 1 MB each beside their photos, see `each`.

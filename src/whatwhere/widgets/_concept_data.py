@@ -175,9 +175,9 @@ class ConceptData:
     def _photos(self, budget: Budget, limit: int, *, logits: bool, extra: int | None) -> tuple[list[int], list[bytes]]:
         """Encode as many photos as fit, smaller ones where they would be few; guests take the place of the last."""
         guests = self.strip.numbers
-        key = budget, 0 if self.order else len(guests)
+        key = budget, len(guests)
         if key not in self._chosen:  # once: the strip stays as it is, whatever is looked at
-            self._chosen[key] = self._fit_photos(budget, limit, self.order or guests, logits=logits)
+            self._chosen[key] = self._fit_photos(budget, limit, [*self.order, *guests], logits=logits)
         count, side = self._chosen[key]
         guests = guests[-max(1, count // 2 if self.order else count) :]
         shown = self.order[: max(0, count - len(guests))]

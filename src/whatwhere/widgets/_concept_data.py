@@ -74,7 +74,7 @@ class ConceptData:
         self._seen = bank  # and its guests
         self._expected = expected
         self._drawn: dict[tuple[Budget, int], _Drawn] = {}
-        self._chosen: dict[tuple[Budget, int], tuple[int, int]] = {}  # photos, and their side
+        self._chosen: dict[tuple[Budget, int], tuple[int, int, int]] = {}  # photos, guests, and their side
         self.order = strip.order(bank)
         self.scales = code_scales(bank)
         self._chooser = CropChooser(bank)
@@ -173,30 +173,35 @@ class ConceptData:
         return chosen, *draw_sprite(pictures, side, quality=budget.crop_quality), side
 
     def _photos(self, budget: Budget, limit: int, *, logits: bool, extra: int | None) -> tuple[list[int], list[bytes]]:
-        """Encode as many photos as fit, smaller ones where they would be few; guests take the place of the last."""
+        """Encode as many photos as fit, smaller ones where they would be few; the newest guests come last."""
         guests = self.strip.numbers
         key = budget, len(guests)
         if key not in self._chosen:  # once: the strip stays as it is, whatever is looked at
-            self._chosen[key] = self._fit_photos(budget, limit, [*self.order, *guests], logits=logits)
-        count, side = self._chosen[key]
-        guests = guests[-max(1, count // 2 if self.order else count) :]
-        shown = self.order[: max(0, count - len(guests))]
+            self._chosen[key] = self._fit_photos(budget, limit, guests, logits=logits)
+        own, newest, side = self._chosen[key]
+        shown, guests = self.order[:own], guests[len(guests) - newest :]
         if extra is not None and shown and extra not in [*shown, *guests]:
             shown[-1] = extra
         shown += guests
         return shown, [self.strip.jpeg(n, side, budget.photo_quality) for n in shown]
 
-    def _fit_photos(self, budget: Budget, limit: int, numbers: list[int], *, logits: bool) -> tuple[int, int]:
+    def _fit_photos(self, budget: Budget, limit: int, guests: list[int], *, logits: bool) -> tuple[int, int, int]:
+        """Say how many of the bank's photos fit, how many guests beside them, and how large they are."""
         _, h, w, r = self.bank.codes.shape
         beside = h * w * r + (2 * len(self.bank.class_names) if logits else 0) + _TOLD + _TOLD_EACH * r
-        count, side = 0, budget.sides[0]
-        for side in budget.sides:
+        own, newest, side = 0, 0, budget.sides[0]
+
+        def fitting(numbers: list[int], side: int, room: float) -> tuple[int, int]:
             sizes = (len(self.strip.jpeg(n, side, budget.photo_quality)) + beside for n in numbers)
-            fitting = itertools.takewhile(lambda used: used <= limit, itertools.accumulate(sizes))
-            count = max(min(1, len(numbers)), sum(1 for _ in fitting))
-            if count >= min(budget.enough, len(numbers)):
+            used = list(itertools.takewhile(lambda size: size <= room, itertools.accumulate(sizes)))
+            return max(min(1, len(numbers)), len(used)), used[-1] if used else 0
+
+        for side in budget.sides:
+            newest, used = fitting(guests[::-1], side, limit / 2 if self.order else limit)
+            own, _ = fitting(self.order, side, limit - used)
+            if own + newest >= min(budget.enough, len(self.order) + len(guests)):
                 break
-        return count, side
+        return own, newest, side
 
     def _crop(self, each: KindOfCrop) -> dict[str, Any]:
         n = each.crop.image

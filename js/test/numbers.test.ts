@@ -87,6 +87,7 @@ describe("colour maps", () => {
   it("exist for every name on the wire", () => {
     for (const name of COLORMAPS) expect(colorTable(name)).toHaveLength(768);
     expect([...TO_VIEW].sort()).toEqual([
+      "added",
       "applied",
       "explained",
       "layer",

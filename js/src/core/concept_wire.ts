@@ -173,6 +173,8 @@ export interface ConceptSent {
   map: { image: string; map_kind: MapKind };
   whatif: { image: string; scales: Record<string, number> };
   split: { concept: number };
+  /** A photo that was dropped, pasted or chosen; its bytes travel beside. */
+  photo: { name: string };
 }
 
 export interface ClassChange {
@@ -195,6 +197,7 @@ export interface Part {
 
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
+  | { kind: "added"; rid: string; name: string }
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
   | { kind: "refused"; rid: string; message: string; superseded?: boolean };

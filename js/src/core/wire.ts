@@ -124,6 +124,8 @@ export interface Search {
 export interface Traits extends Record<string, unknown> {
   selected_image: string;
   selected_class: number | null;
+  /** Name of the method that is shown alone; empty: all side by side. */
+  selected_method: string;
   opacity: number;
   threshold: number;
   colormap: ColormapName;
@@ -134,8 +136,11 @@ export interface Traits extends Record<string, unknown> {
   _selection: string;
   _class_count: number;
   _title: string;
+  /** Names of the methods. */
+  _methods: string[];
   _images: ImageInfo[];
   _photos: DataView[];
+  /** These are by the photo's name for the first method; see `keyOf`. */
   _status: Record<string, Status>;
   _maps: Record<string, MapInfo>;
   _planes: Record<string, DataView>;
@@ -149,12 +154,21 @@ export interface Traits extends Record<string, unknown> {
 
 export type PublicTraits = Pick<
   Traits,
-  "selected_image" | "selected_class" | "opacity" | "threshold" | "colormap" | "index" | "score" | "scale"
+  | "selected_image"
+  | "selected_class"
+  | "selected_method"
+  | "opacity"
+  | "threshold"
+  | "colormap"
+  | "index"
+  | "score"
+  | "scale"
 >;
 
 export const PUBLIC_TRAITS = [
   "selected_image",
   "selected_class",
+  "selected_method",
   "opacity",
   "threshold",
   "colormap",
@@ -164,6 +178,7 @@ export const PUBLIC_TRAITS = [
 ] as const;
 export const PYTHON_TRAITS = [
   "_title",
+  "_methods",
   "_images",
   "_photos",
   "_status",
@@ -172,6 +187,9 @@ export const PYTHON_TRAITS = [
   "_pairs",
   "_seq",
 ] as const;
+
+/** What a photo's job by a method is called, by the method's place. */
+export const keyOf = (name: string, place: number): string => (place ? `${name}\0${place}` : name);
 
 /** Bodies of the messages to Python, by kind; `kind`, `rid` and `v` are added on the way. */
 export interface ToKernel {
@@ -187,6 +205,8 @@ export interface ToKernel {
   layer: { image: string; class: number; index: IndexName; score: ScoreName };
   /** Without a cell: leaves the search. */
   pairs: { image: string; cell: [number, number] | null };
+  /** A photo that was dropped, pasted or chosen; its bytes travel beside. */
+  photo: { name: string };
 }
 
 export type Reply =
@@ -203,4 +223,5 @@ export type Reply =
       buffers?: DataView[];
     }
   | { kind: "pairing"; rid: string }
+  | { kind: "added"; rid: string; name: string }
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

@@ -40,7 +40,8 @@ import evidence from "./concepts/style/evidence.css";
 import layout from "./concepts/style/layout.css";
 import narrow from "./concepts/style/narrow.css";
 import picture from "./concepts/style/picture.css";
-import { headWords, KEYS, selectionWords, targetWords } from "./concepts/words";
+import { headWords, KEYS, kernelWords, selectionWords, targetWords } from "./concepts/words";
+import { makeArriving } from "./shared/arriving";
 import { makeHead } from "./shared/head";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
@@ -129,7 +130,8 @@ function makeParts(context: Context) {
   const sprite = new Sprite(signal, act.redraw);
   const maps = makeMaps(context);
   const head = makeHead(context, KEYS);
-  const strip = makeStrip(context, photos);
+  const arriving = makeArriving(context);
+  const strip = makeStrip(context, photos, arriving.node);
   const bar = makePictureBar(context);
   const picture = makePicture(context, photos, maps);
   const legend = makeLegend(context);
@@ -153,7 +155,8 @@ function makeParts(context: Context) {
     head,
     picture,
     maps,
-    nodes: [head.node, grid, detail.node],
+    arriving,
+    nodes: [head.node, grid, detail.node, arriving.target],
     list: [strip, ...middle, ...right, detail],
   };
 }
@@ -211,6 +214,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     state.last = shown.image?.name ?? state.last;
     parts.head.update(headWords(model, shown, kernel.state));
     for (const part of parts.list) part.update(shown);
+    parts.arriving.update(kernelWords(kernel.state) || model.get("_model")?.reason || "");
     markRoot(root, model, shown, kernel);
     announce(selectionWords(shown));
     if (parts.picture.drawn) setAttribute(root, "data-ready", 1);
@@ -223,6 +227,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   for (const name of ["_bank", "_images"]) // what is selected may be there now
     listen(model as unknown as AnyModel, `change:${name}`, () => followSelection(model, selection), signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
+  parts.arriving.follow(root);
   for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
   el.append(host);
   signal.addEventListener("abort", () => host.remove(), { once: true });

@@ -10,6 +10,7 @@ import numpy as np
 from whatwhere.jobs import Step
 from whatwhere.widgets._concept_data import ConceptData, Facts
 from whatwhere.widgets._concept_net import ConceptNet
+from whatwhere.widgets._guests import GuestStrip, Seen
 from whatwhere.widgets._planes import map_bytes, rounded, shared_scales
 from whatwhere.widgets._strip import Strip, make_strip
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import Photo
     from whatwhere.widgets._budget import Budget
 
 NO_BANK = "The concepts are not extracted yet. Run the cell in a notebook to see them."
@@ -42,7 +44,7 @@ class Explored:
     ----------
     bank : ConceptBank or None
         The concepts, in order of importance.
-    strip : Strip
+    strip : GuestStrip
         Photos.
     net : ConceptNet or None
         The network, once the bank is finished.
@@ -56,7 +58,8 @@ class Explored:
         self._model, self._images = model, images
         self._refusal = ""
         self.bank: ConceptBank | None = None
-        self.strip, self.facts = Strip(NO_BANK), Facts()
+        self.strip, self.facts = GuestStrip(Strip(NO_BANK), 0, None), Facts()
+        self._returning: dict[str, Photo] = {}
         self.net: ConceptNet | None = None
         self.extra: int | None = None
         self._data: ConceptData | None = None
@@ -77,7 +80,13 @@ class Explored:
         order = np.argsort(-bank.importance, kind="stable")
         bank = bank if (order == np.arange(bank.rank)).all() else bank.take(order)
         if self.bank is None or bank.source is not self.bank.source or bank.images != self.bank.images:
-            self.strip = make_strip(bank, self._images, self._model)
+            look = None if self._model is None else self._model.preprocess.geometry
+            own = make_strip(bank, self._images, self._model)
+            before, self.strip = self.strip, GuestStrip(own, len(bank.images), look)
+        else:
+            before = self.strip
+        self._returning |= {name: each.photo for name, each in before.guests.items()}
+        before.guests.clear()  # what was found of them are codes of other concepts
         if bank.complete and self._model is not None:
             self.net = ConceptNet(bank.on(self._model, images=self._images), self.strip)
         self.bank, self.facts = bank, Facts()
@@ -121,15 +130,15 @@ class Explored:
         Parameters
         ----------
         name : str
-            What the bank calls it.
+            What the bank calls it, or a guest.
 
         Returns
         -------
         int or None
-            Its number in the bank; None if it is not there to be shown.
+            Its number in the strip; None if it is not there to be shown.
         """
         if self.bank is None or name not in self.bank.images:
-            return None
+            return self.strip.number_of(name)
         n = self.bank.images.index(name)
         return n if self.strip.has(n) else None
 
@@ -148,7 +157,39 @@ class Explored:
         for step in net.facts(self.strip.order(bank)):
             facts = step.record or facts
             yield Step(step.done, step.total, step.stage, bank)
+        for name, photo in list(self._returning.items()):
+            for met in net.meet(photo):
+                yield Step(met.done, met.total, met.stage, bank)
+                self.strip.guests |= {} if met.record is None else {name: met.record}
+            self._returning.pop(name, None)
+        self._tell_logits(facts)
         self.facts = facts
+
+    def welcome(self, name: str, seen: Seen) -> int:
+        """Take in a guest.
+
+        Parameters
+        ----------
+        name : str
+            A name that no other photo has.
+        seen : Seen
+            What the network and the bank say of it.
+
+        Returns
+        -------
+        int
+            Its number in the strip.
+        """
+        self.strip.guests[name] = seen
+        self._tell_logits(self.facts)
+        return self.strip.numbers[-1]
+
+    def _tell_logits(self, facts: Facts) -> None:
+        """Note the guests' logits, where those of the others are known."""
+        if facts.logits or facts.effects is not None:
+            facts.logits.update(
+                zip(self.strip.numbers, (each.logits for each in self.strip.guests.values()), strict=True)
+            )
 
     def encode(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
         """Write all that fits as it travels.
@@ -222,7 +263,8 @@ class Explored:
     def clear(self) -> None:
         """Give all up."""
         self.bank = self.net = self.extra = self._data = self._model = self._images = None
-        self.strip, self.facts = Strip("The view was closed."), Facts()
+        self.strip, self.facts = GuestStrip(Strip("The view was closed."), 0, None), Facts()
+        self._returning.clear()
 
     def _describe_model(self) -> dict[str, Any]:
         """Say what is there, and why the rest is not."""

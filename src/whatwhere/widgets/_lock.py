@@ -23,13 +23,16 @@ class WriteLock:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._depth = (
+            0  # of what the holder does: between, nobody else's news are said, they would be older than its own
+        )
         self._behind: set[tuple[LockedWidget, str]] = set()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock, and say afterwards what others had to leave."""
         try:
-            with self._lock:
+            with self._lock, self._deeper():
                 yield
         finally:
             self._catch_up()
@@ -50,11 +53,22 @@ class WriteLock:
     def _catch_up(self) -> None:
         while self._behind and self._lock.acquire(blocking=False):
             try:
+                if self._depth:
+                    return  # this thread holds it, and catches up when it is through
                 if self._behind:  # taken out under the lock only
                     widget, key = self._behind.pop()
-                    widget._say_now(key)  # noqa: SLF001  # a widget of this module
+                    with self._deeper():
+                        widget._say_now(key)  # noqa: SLF001  # a widget of this module
             finally:
                 self._lock.release()
+
+    @contextlib.contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
 
 
 class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships no types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
@@ -11,7 +12,8 @@ from whatwhere.concepts.bank import ConceptBank
 from whatwhere.concepts.picture import draw_words
 from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job
-from whatwhere.pixels.images import name_images
+from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._arrivals import ARRIVED, Arriving, free_name
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
 from whatwhere.widgets._concept_answers import Answering, describe_error
 from whatwhere.widgets._concept_choices import Choosing
@@ -21,13 +23,16 @@ from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from PIL import Image
 
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.jobs import Step
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import Photo
     from whatwhere.widgets._errands import Errand
+    from whatwhere.widgets._guests import Seen
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["concepts"]
@@ -36,8 +41,11 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Answering, Choosing):
+class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
+
+    With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
+    are looked for in them, and the bank stays as it is.
 
     Parameters
     ----------
@@ -143,6 +151,7 @@ class ConceptExplorer(Answering, Choosing):
         "map": "_on_map",
         "whatif": "_on_whatif",
         "split": "_on_split",
+        "photo": "_on_photo",
     }
 
     def __init__(
@@ -167,7 +176,7 @@ class ConceptExplorer(Answering, Choosing):
         self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
-        self._errands = Errands(self._device, lambda: self._say("errands"))
+        self._errands, self._arrived = Errands(self._device, lambda: self._say("errands")), deque()
         self._unwatch: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
@@ -233,6 +242,46 @@ class ConceptExplorer(Answering, Choosing):
             if job is not None:
                 job.stop()
         self._errands.drop_all()
+
+    @property
+    def added(self) -> dict[str, Photo]:
+        """The photos that were added to the bank's, by name."""
+        return {name: each.photo for name, each in self._explored.strip.guests.items()}
+
+    def add(self, images: Any) -> list[str]:
+        """Look for the concepts in other photos, as dropping them on the view does, and show the first of them.
+
+        Parameters
+        ----------
+        images : image, or dict or sequence of images
+            Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
+
+        Returns
+        -------
+        list of str
+            Their names in the view: a name that is taken gets a number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an image cannot be read, or there is no network or no finished bank; none is added then.
+
+        Notes
+        -----
+        Costs a forward pass and a gradient an image. The bank stays as it is: the photos weigh nothing in it, and their
+        crops are not among its crops.
+        """
+        self._net()
+        photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        names = []
+        for name, photo in photos.items():
+            job = Job(partial(self._reading, photo), device=self._device, name=name)
+            seen = job.start(priority=next(clicks)).wait()
+            with self._exclusive():
+                names.append(self._take_in(name, seen))
+        self._publish(force=True)
+        self.selected_image = names[0]
+        return names
 
     def compute_maps(self, image: str | None = None, kind: str | None = None) -> Job[ConceptMaps]:
         """Compute the maps of all concepts on a photo, to be shown over it.
@@ -388,10 +437,25 @@ class ConceptExplorer(Answering, Choosing):
         self._explored.extra = n
         self._say("bank")
 
+    # -- photos that arrive -------------------------------------------------------------------------------------------
+
+    def _why_closed(self) -> str:
+        return self._explored.why_no_net
+
+    def _reading(self, photo: Photo) -> Iterator[Step[Seen]]:
+        yield from self._net().meet(photo)
+
+    def _take_in(self, name: str, read: Seen) -> str:
+        bank, guests = self.bank, self._explored.strip.guests
+        name = free_name(name, {*(bank.images if bank else ()), *guests})
+        self._explored.extra = self._explored.welcome(name, read)
+        return name
+
     # -- what the browser is told -------------------------------------------------------------------------------------
 
     def _say_now(self, key: str) -> None:
-        del key
+        if key == ARRIVED:
+            self._welcome()
         self._publish()
 
     def _publish(self, *, force: bool = False) -> None:

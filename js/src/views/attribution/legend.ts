@@ -17,8 +17,9 @@ export function makeLegend({ model }: Context): Part {
   const slope = ramp.map((share) => 2 * share - 1);
   return {
     node,
-    update(shown) {
-      const [from, to] = legendWords(shown);
+    update(first, panels) {
+      const shown = panels.find(({ plane }) => plane) ?? first;
+      const [from, to] = legendWords(shown, panels.length > 1 && model.get("scale") !== "shared");
       setText(low, from);
       setText(high, to);
       const brush = canvas.getContext("2d");
@@ -39,8 +40,9 @@ function isSigned({ reading, partners }: Shown): boolean {
 }
 
 /** What stands at the two ends. */
-export function legendWords(shown: Shown): [string, string] {
+export function legendWords(shown: Shown, each = false): [string, string] {
   const { reading, plane, partners, top } = shown;
+  if (each) return [isSigned(shown) ? "against" : "0", "the largest value of each map"];
   if (partners)
     return ["0", partners.found ? `${quantity(partners.found.max)} of the variance` : "searching"];
   if (!plane || !reading) return ["0", "no map"];

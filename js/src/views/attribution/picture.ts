@@ -12,12 +12,13 @@ import { cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words
 const TALLEST = 620;
 
 export interface PicturePart extends Part {
+  update(shown: Shown): void;
   /** Whether the photo that is shown has been drawn. */
   readonly drawn: boolean;
 }
 
 /** Makes the picture. */
-export function makePicture(context: Context, photos: PhotoStore): PicturePart {
+export function makePicture(context: Context, photos: PhotoStore, label = pictureLabel): PicturePart {
   const { signal, state, act, kernel } = context;
   const canvas = h("canvas", { "aria-hidden": "true" });
   const place = h("span");
@@ -125,7 +126,7 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
     const ratio = image ? image.width / image.height : 1;
     frame.style.aspectRatio = String(ratio);
     frame.style.maxWidth = `${Math.round(TALLEST * ratio)}px`;
-    setAttribute(frame, "aria-label", pictureLabel(now));
+    setAttribute(frame, "aria-label", label(now));
     if (typeof state.reading === "number" && state.reading >= (now.plane?.values.length ?? 0))
       state.reading = null;
     scale = fitCanvas(canvas, frame);

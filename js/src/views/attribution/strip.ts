@@ -4,15 +4,16 @@ import { walkWithArrows } from "../../core/roving";
 import { paintThumbnail } from "../shared/canvas";
 import type { PhotoStore } from "../shared/photos";
 import type { Context, Part } from "./context";
+import { statusOf } from "./state";
 import { progressOf, thumbnailLabel } from "./words";
 
 const SIZE = 80;
 
-/** Makes the strip; it hides itself for a single image. */
-export function makeStrip(context: Context, photos: PhotoStore): Part {
+/** Makes the strip, with what adds to it; for a single image there are no thumbnails. */
+export function makeStrip(context: Context, photos: PhotoStore, adding: HTMLElement): Part {
   const { model, act, signal } = context;
   const group = h("div", { class: "strip", role: "radiogroup", "aria-label": "Images" });
-  const node = h("section", { class: "images" }, h("h2", {}, "Images"), group);
+  const node = h("section", { class: "images" }, h("h2", {}, "Images"), group, adding);
   const painted = new WeakMap<HTMLCanvasElement, ImageBitmap>();
 
   walkWithArrows(group, (button) => act.selectImage(button.dataset.key ?? ""), signal);
@@ -38,7 +39,8 @@ export function makeStrip(context: Context, photos: PhotoStore): Part {
     node,
     update(shown) {
       const images = model.get("_images") ?? [];
-      show(node, images.length > 1);
+      show(group, images.length > 1);
+      show(node, images.length > 1 || context.kernel.state !== "saved");
       if (images.length < 2) return;
       const buttons = patchChildren(
         group,
@@ -48,7 +50,7 @@ export function makeStrip(context: Context, photos: PhotoStore): Part {
       group.style.setProperty("--columns", String(Math.max(2, Math.min(4, Math.ceil(images.length / 2)))));
       buttons.forEach((button, place) => {
         const name = images[place]?.name ?? "";
-        const status = model.get("_status")?.[name];
+        const status = statusOf(model, name);
         const here = place === shown.place;
         setAttribute(button, "aria-checked", here ? "true" : "false");
         setAttribute(button, "tabindex", here ? 0 : -1);

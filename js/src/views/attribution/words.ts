@@ -72,7 +72,8 @@ export function cellWords(shown: Shown, cell: number): { place: string; number: 
   const value = plane?.values[cell] ?? Number.NaN;
   const spread = quantity(1.96 * (plane?.errors[cell] ?? Number.NaN));
   const number = reading.index === "total" || partners ? quantity(value) : signedQuantity(value);
-  return { place, number, rest: ` ± ${spread} ${partners ? "of the variance" : reading.unit}` };
+  const unit = shown.label ? "" : ` ${partners ? "of the variance" : reading.unit}`; // beside others it stands above
+  return { place, number, rest: ` ± ${spread}${unit}` };
 }
 
 /** Names of the scores, as people choose them. */
@@ -187,9 +188,26 @@ export function pictureLabel(shown: Shown): string {
   return `${name}, ${what}. Arrow keys read cells, Enter looks for what a cell acts together with, Space shows or hides the map, Escape goes back.`;
 }
 
+/** What a map beside others is called by a screen reader. */
+export function panelLabel(shown: Shown): string {
+  return `${shown.label}: ${shown.plane ? "a map" : "no map yet"}. Arrow keys read cells in all maps, Enter shows this one alone.`;
+}
+
+/** What stands over a map beside others: what full colour is, and how sure it is. */
+export function panelWords(shown: Shown): string {
+  const { map, reading } = shown;
+  if (!map || !reading || !shown.plane) return map ? "" : statusWords(shown.status, map);
+  const sign = reading.index === "slope" ? "±" : "";
+  const parts = [`to ${sign}${quantity(shown.top)} ${reading.unit}`];
+  if (map.preview) parts.push("preview");
+  else parts.push(`${map.rows} of ${Math.max(map.rows, shown.status.rows_wanted)} rows`);
+  if (reading.agreement !== null) parts.push(`halves agree ${reading.agreement.toFixed(2)}`);
+  return parts.join(DOT);
+}
+
 /** What is under the model's name. */
-export function subtitle(images: number): string {
-  return `${counted(images, "photo")}${DOT}Sobol`;
+export function subtitle(images: number, methods: number): string {
+  return `${counted(images, "photo")}${DOT}${methods > 1 ? counted(methods, "method") : "Sobol"}`;
 }
 
 /** Rows that the map is made of. */
@@ -205,6 +223,7 @@ export const KEYS: readonly [string[], string][] = [
   [["Enter"], "on the picture, what acts together with a cell; in the field, explain the class"],
   [["click"], "on the picture, what acts together with a cell"],
   [["drag"], "wipe between map and photo"],
+  [["Ctrl", "V"], "add a photo that was copied; or drop one"],
   [["Esc"], "close, stop, go back"],
   [["?"], "this list"],
 ];

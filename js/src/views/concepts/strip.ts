@@ -8,12 +8,12 @@ import { thumbnailLabel } from "./words";
 
 const SIZE = 80;
 
-/** Makes the strip; it hides itself without photos. */
-export function makeStrip(context: Context, photos: PhotoStore): Part {
+/** Makes the strip, with what adds to it; for a single photo there are no thumbnails. */
+export function makeStrip(context: Context, photos: PhotoStore, adding: HTMLElement): Part {
   const { model, act, signal } = context;
   const group = h("div", { class: "strip", role: "radiogroup", "aria-label": "Photos" });
   const count = h("span", { class: "mut" });
-  const node = h("section", { class: "images" }, h("h2", {}, "Photos ", count), group);
+  const node = h("section", { class: "images" }, h("h2", {}, "Photos ", count), group, adding);
   const painted = new WeakMap<HTMLCanvasElement, ImageBitmap>();
   let last = "";
 
@@ -45,7 +45,9 @@ export function makeStrip(context: Context, photos: PhotoStore): Part {
     node,
     update(shown) {
       const images = model.get("_images") ?? [];
-      show(node, images.length > 1);
+      show(group, images.length > 1);
+      show(node, images.length > 1 || context.kernel.state !== "saved");
+      setText(count, "");
       if (images.length < 2) return;
       const all = shown.bank?.quality.n_images ?? 0;
       setText(count, all > images.length ? `${images.length} of ${all}` : String(images.length));

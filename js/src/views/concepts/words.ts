@@ -46,6 +46,7 @@ export const KEYS: readonly [string[], string][] = [
   [["H"], "hide, or show again"],
   [["M"], "menu of a concept"],
   [["Ctrl", "Z"], "undo; with Shift, redo"],
+  [["Ctrl", "V"], "add a photo that was copied; or drop one"],
   [["Esc"], "close, stop, take concepts off the photo"],
   [["?"], "this list"],
 ];
@@ -67,6 +68,7 @@ const STAGES: Record<string, string> = {
   maps: "Computing a map",
   parts: "Splitting a concept",
   "what-if": "Asking what if",
+  photo: "Looking at a photo",
 };
 
 function statusWords(status: ConceptStatus, bank: BankInfo | null): string {

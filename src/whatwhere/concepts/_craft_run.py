@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from whatwhere.concepts.evidence import Evidence
     from whatwhere.concepts.rank import RankPath
     from whatwhere.engine.encoder import Encoder
-    from whatwhere.engine.factors import Factors
+    from whatwhere.engine.factors import Dictionary, Factors
     from whatwhere.model import VisionModel
 
 _TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
 _PUBLISH = 0.2  # seconds between previews
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
 _FIRST_ROWS = 8  # of a Sobol design, before anything is said
-_SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
+SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
 
 
 class CraftRun:
@@ -58,6 +58,10 @@ class CraftRun:
         An earlier bank, whose ids are kept.
     previews : bool
         Whether to make banks while the factorisation converges.
+    gathering : Gathering, optional
+        Photos and features that are there already; by default the network is asked for them.
+    start : Dictionary, optional
+        Directions to start the factorisation from.
     """
 
     def __init__(
@@ -69,11 +73,13 @@ class CraftRun:
         target: int | str | None,
         like: ConceptBank | None,
         previews: bool,
+        gathering: Gathering | None = None,
+        start: Dictionary | None = None,
     ) -> None:
         self.method, self.model, self._given, self._like = method, model, images, like
         self.target = None if target is None else model.class_names.resolve(target)
         self._previews = previews
-        self._gathering: Gathering | None = None
+        self._gathering, self._start = gathering, start
         self.seconds = 0.0
         self.codes = self.contributions = np.zeros(0, dtype=np.float32)
         self.rank_path: RankPath | None = None
@@ -114,7 +120,8 @@ class CraftRun:
     def _stages(self) -> Iterator[str]:
         model, method = self.model, self.method
         self.fingerprint, self.stamp = model.fingerprint(), model.stamp()
-        self._gathering = Gathering(method, model, self._given, self.target)
+        gathered = self._gathering is not None
+        self._gathering = self._gathering or Gathering(method, model, self._given, self.target)
         self.extractor = read_extractor(method.extractor, signed=not self.encoder.cut.nonnegative)
         if method.fit_on != "crops" and self.encoder.grid == (1, 1):
             raise ValueError(
@@ -127,7 +134,8 @@ class CraftRun:
                 f"{method.n_concepts}."
             )
         self._check_like()
-        yield from self.gathering.stages()
+        if not gathered:
+            yield from self.gathering.stages()
         self._check_photos()
         yield from self._factorise()
         yield from self._encode()
@@ -183,7 +191,9 @@ class CraftRun:
         if rank == "auto":
             rank = yield from self._choose_rank()
         seed, device = self.method.seed, self.model.device
-        for factors in self.extractor.fit(self._rows(), rank, seed=seed, tolerance=_TOLERANCE, device=device):
+        start: dict[str, Any] = {} if self._start is None else {"start": self._start}
+        fit = self.extractor.fit(self._rows(), rank, seed=seed, tolerance=_TOLERANCE, device=device, **start)
+        for factors in fit:
             self.factors: Factors = factors
             if self._previews and time.perf_counter() - shown > _PUBLISH:
                 self._record = _record.preview(self)
@@ -225,7 +235,7 @@ class CraftRun:
         places, cosines = match(factors.bank.cpu(), old)
         fresh = itertools.count(max(self._like.ids) + 1)
         pairs = zip(places.tolist(), cosines.tolist(), strict=True)
-        return tuple(self._like.ids[j] if j >= 0 and c >= _SAME_CONCEPT else next(fresh) for j, c in pairs)
+        return tuple(self._like.ids[j] if j >= 0 and c >= SAME_CONCEPT else next(fresh) for j, c in pairs)
 
     # -- codes ------------------------------------------------------------------------------------------------------
 

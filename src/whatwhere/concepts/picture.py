@@ -11,12 +11,14 @@ from whatwhere.concepts.palette import hue_of, letter_of
 if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.concept_crop import ConceptCrop
+    from whatwhere.concepts.groups import Grouped
 
 _CARD, _GAP, _TEXT = 172, 16, 44  # pixels: a card's width, between cards, below its crops
 _SCALE = 2  # pixels a pixel, for sharp text
 _INK, _SOFT, _LINE, _PAPER = "#1C1C1A", "#5F5D58", "#E3E2DE", "#FFFFFF"
 _LEAST = 0.005  # what rounds to 0 %
 _DARK = 140  # luma below which the letter is white
+_MARKS = 3  # letters of a merged concept, at most
 
 
 def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
@@ -38,12 +40,13 @@ def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
     side = (max(width, _CARD) - (columns - 1) * _GAP) / columns
     crops = side * 2 / 3
     height = crops + _TEXT
-    rows = -(-bank.rank // columns)
+    shown = bank.grouped()
+    rows = -(-len(shown.members) // columns)
     size = round(max(width, _CARD) * _SCALE), round((rows * (height + _GAP) - _GAP) * _SCALE)
     page = Image.new("RGB", size, _PAPER)
-    for k in range(bank.rank):
+    for k in range(len(shown.members)):
         row, column = divmod(k, columns)
-        _draw_card(page, bank, k, (column * (side + _GAP), row * (height + _GAP)), side)
+        _draw_card(page, shown, k, (column * (side + _GAP), row * (height + _GAP)), side)
     return page
 
 
@@ -66,7 +69,7 @@ def draw_words(text: str) -> Image.Image:
     return page
 
 
-def _draw_card(page: Image.Image, bank: ConceptBank, k: int, corner: tuple[float, float], side: float) -> None:
+def _draw_card(page: Image.Image, bank: Grouped, k: int, corner: tuple[float, float], side: float) -> None:
     x, y = corner
     shown = bank.crops[k] if bank.crops else ()
     big, small, line = side * 2 / 3, side / 3, 1.5
@@ -80,15 +83,17 @@ def _draw_card(page: Image.Image, bank: ConceptBank, k: int, corner: tuple[float
     if not shown:
         pen.box(x, y, side, big, _LINE)
         pen.write(x + 8, y + 14, "no photo shows it" if bank.crops else "", _SOFT, 11, "lm")
-    hue, top = hue_of(bank.ids[k]), y + big + 8
-    pen.disc(x, top, 16, hue)
-    pen.write(x + 8, top + 8, letter_of(bank.ids[k]), _PAPER if _luma(hue) < _DARK else _INK, 10, "mm")
+    top, marks = y + big + 8, bank.members[k][:_MARKS]
+    for place, concept_id in enumerate(marks):
+        hue, left = hue_of(concept_id), x + 18 * place
+        pen.disc(left, top, 16, hue)
+        pen.write(left + 8, top + 8, letter_of(concept_id), _PAPER if _luma(hue) < _DARK else _INK, 10, "mm")
     share = f"{bank.importance[k]:.0%}" if bank.importance[k] >= _LEAST else "<1%"
     pen.write(x + side, top + 8, share, _INK, 12, "rm")
     if bank.contribution is not None:
-        pen.write(x + 22, top + 8, f"{bank.contribution[k]:+.2f} logits", _SOFT, 11, "lm")
+        pen.write(x + 4 + 18 * len(marks), top + 8, f"{bank.contribution[k]:+.2f} logits", _SOFT, 11, "lm")
     pen.box(x, top + 24, side, 4, _LINE)
-    pen.box(x, top + 24, max(side * float(bank.importance[k]), 1), 4, hue)
+    pen.box(x, top + 24, max(side * float(bank.importance[k]), 1), 4, hue_of(bank.ids[k]))
 
 
 class _Pen:

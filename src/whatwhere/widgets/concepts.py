@@ -13,11 +13,12 @@ from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
-from whatwhere.widgets._concept_answers import Answering, describe_error
+from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
+from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
-from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
+from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Answering, Choosing):
+class ConceptExplorer(Refitting, Choosing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     Parameters
@@ -73,6 +74,9 @@ class ConceptExplorer(Answering, Choosing):
         What a person calls the concepts, and writes of them, by id; see `annotated`.
     hidden, pinned : list of int
         Ids of concepts that are put away, or come first.
+    merged : list of list of int
+        Ids of concepts that are shown as one, by the first of them: codes, maps and contributions are the sums of
+        theirs, and nothing is fitted anew. See `whatwhere.concepts.bank.ConceptBank.merge`.
 
     Raises
     ------
@@ -111,6 +115,7 @@ class ConceptExplorer(Answering, Choosing):
     notes = ByConcept(words(_TOLD["longest_note"])).tag(sync=True)
     hidden = ConceptIds().tag(sync=True)
     pinned = ConceptIds().tag(sync=True)
+    merged = ConceptGroups().tag(sync=True)
 
     _title = traitlets.Unicode().tag(sync=True)
     _target = traitlets.Unicode().tag(sync=True)
@@ -143,6 +148,7 @@ class ConceptExplorer(Answering, Choosing):
         "map": "_on_map",
         "whatif": "_on_whatif",
         "split": "_on_split",
+        "rank": "_on_rank",
     }
 
     def __init__(
@@ -164,11 +170,13 @@ class ConceptExplorer(Answering, Choosing):
         self._source = bank if isinstance(bank, Job) else None
         self._look: Job[ConceptBank] | None = None
         self._shelf, self._parts = MapShelf(), dict[int, ConceptBank]()
+        self._banks, self._refitted, self._waiting = dict[int, ConceptBank](), None, {}
         self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
         self._errands = Errands(self._device, lambda: self._say("errands"))
         self._unwatch: Callable[[], None] = lambda: None
+        self._unlook: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
         if ready is not None:
@@ -257,12 +265,12 @@ class ConceptExplorer(Answering, Choosing):
         return self._map(self.selected_image if image is None else image, self.map_kind if kind is None else kind)
 
     def annotated(self) -> ConceptBank:
-        """Return the bank with the names and notes that were given in the view, to be saved with it.
+        """Return the bank with what was said of its concepts in the view, to be saved with it.
 
         Returns
         -------
         ConceptBank
-            With `labels` and `notes`.
+            With `labels`, `notes`, `hidden`, `pinned` and `groups`.
 
         Raises
         ------
@@ -272,7 +280,7 @@ class ConceptExplorer(Answering, Choosing):
         if self.bank is None:
             raise RuntimeError("There are no concepts yet: view.job.wait() makes them.")
         labels, notes = ({int(key): text for key, text in told.items()} for told in (self.names, self.notes))
-        return self.bank.annotated(labels, notes)
+        return self.bank.annotated(labels, notes, hidden=self.hidden, pinned=self.pinned, groups=self.merged)
 
     def close(self) -> None:
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
@@ -286,6 +294,7 @@ class ConceptExplorer(Answering, Choosing):
             self._explored.clear()
             self._shelf.clear()
             self._parts.clear()
+            self._banks, self._refitted = {}, None
         layout = self._trait_values.get("layout")
         if layout is not None:
             layout.close()
@@ -309,7 +318,7 @@ class ConceptExplorer(Answering, Choosing):
         PIL.Image.Image
             An RGB picture; it says so where there are no concepts yet.
         """
-        return draw_words(NO_BANK) if self.bank is None else self.bank.picture()
+        return draw_words(NO_BANK) if self.bank is None else self.annotated().picture()
 
     def describe(self) -> str:
         """Say in a few lines what the view shows.
@@ -411,7 +420,7 @@ class ConceptExplorer(Answering, Choosing):
 
     def _publish_bank(self, *, force: bool) -> None:
         explored, source = self._explored, self._source
-        record = source.record if source is not None else self._streamed
+        record = self._refitted or (source.record if source is not None else self._streamed)
         wanted = (record, explored.facts, explored.extra)
         if not force and all(new is old for new, old in zip(wanted, self._drawn, strict=False)) and self._drawn:
             return
@@ -420,8 +429,10 @@ class ConceptExplorer(Answering, Choosing):
             return
         if record is not None and record is not self._streamed:
             self._streamed = record
+            self._forget_look()
             explored.adopt_or_say(record)
             self._shelf.clear()
+            self._parts.clear()
             self._settle_choices()
         large = explored.large(self.selected_image, NOTEBOOK)
         self.write(**explored.encode(NOTEBOOK, self.selected_concepts), _large=large, _seq=frame)
@@ -433,8 +444,15 @@ class ConceptExplorer(Answering, Choosing):
         """Return the job that asks the network what the bank does not say; a new one if it has failed."""
         if self._look is None or self._look.state == "failed":
             self._look = Job(self._explored.look_steps, device=self._device, name="ConceptExplorer")
-            self._look.watch(lambda _: self._say("bank"))
+            self._unlook = self._look.watch(lambda _: self._say("bank"))
         return self._look
+
+    def _forget_look(self) -> None:
+        """Give up what the network was asked about a bank that is shown no more."""
+        look, self._look = self._look, None
+        if look is not None:
+            self._unlook()  # first: the view is about to be written, and has nothing to say of this
+            look.discard()
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs: more photos and crops, and nothing under way.

@@ -111,11 +111,11 @@ def test_maps_add_up(made):
     assert folded.shape == (4, *maps.shape[1:])
 
 
-def test_crops_of_a_group_are_its_members_the_strongest_first(made):
+def test_crops_of_a_group_are_its_members_in_turn(made):
     _, _, bank = made
     crops = bank.merge(bank.ids[:2]).grouped().crops
-    strengths = [crop.activation for crop in crops[0]]
-    assert strengths == sorted(strengths, reverse=True)
+    assert crops[0][0] is bank.crops[0][0]
+    assert len({(crop.image, crop.box) for crop in crops[0]}) == len(crops[0])
     assert {(c.image, c.box) for c in crops[0]} == {(c.image, c.box) for row in bank.crops[:2] for c in row}
     assert bank.merge(bank.ids[:2]).picture().size[0] == bank.picture().size[0]
 

@@ -24,6 +24,8 @@ export interface BankInfo {
   residual: number | null;
   base: number | null;
   logit: number | null;
+  /** Mean of its codes, over all places of all photos. */
+  mean_code: (number | null)[];
   /** Number of photos in which a concept is at least 8 % of the evidence. */
   present: number[];
   classes: { name: string; value: number }[][];
@@ -88,6 +90,9 @@ export interface ModelInfo {
   photos: string;
   /** Why a concept cannot be split. */
   split: string;
+  /** Why there can be no other number of concepts, and the most that can be asked for. */
+  rank: string;
+  most: number;
 }
 
 /** The traits of a ConceptExplorer. Public ones are written by both sides, the others by Python only. */
@@ -103,6 +108,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   notes: Record<string, string>;
   hidden: number[];
   pinned: number[];
+  /** Ids of concepts that are shown as one, by the first of them. */
+  merged: number[][];
   _title: string;
   _target: string;
   _bank: Partial<BankInfo>;
@@ -151,6 +158,7 @@ export type ConceptPublic = Pick<
   | "notes"
   | "hidden"
   | "pinned"
+  | "merged"
 >;
 
 export const CONCEPT_PUBLIC: readonly string[] = wire.concepts.public_traits;
@@ -173,6 +181,8 @@ export interface ConceptSent {
   map: { image: string; map_kind: MapKind };
   whatif: { image: string; scales: Record<string, number> };
   split: { concept: number };
+  /** Another number of concepts. */
+  rank: { concepts: number };
 }
 
 export interface ClassChange {

@@ -205,7 +205,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const prediction = makePrediction(context);
   const heading = makeHeading(context);
   const picture = makePicture(context, photos);
-  const controls = makeControls(context);
+  const controls = makeControls(context, picture.saver.node);
   const parts = [head, strip, prediction, heading, picture, controls];
   const side = h("div", { class: "side" }, strip.node, prediction.node);
   const grid = h("div", { class: "grid" }, side, heading.node, picture.node, controls.node);

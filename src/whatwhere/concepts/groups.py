@@ -8,6 +8,7 @@ members say beside it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -46,7 +47,7 @@ class Grouped:
         How much of each is at each location: the sum of the members' codes, whose directions have length 1. Empty
         before it is known.
     crops : tuple of tuple of ConceptCrop
-        The members' crops, the strongest first.
+        The members' crops, in turn.
     """
 
     members: Groups
@@ -133,9 +134,9 @@ def _if_known(
 
 
 def _crops(bank: ConceptBank, ids: tuple[int, ...]) -> tuple[ConceptCrop, ...]:
-    crops = [crop for concept_id in ids for crop in bank.crops[bank.number_of(concept_id)]]
-    once = {(crop.image, crop.box): crop for crop in sorted(crops, key=lambda crop: crop.activation)}
-    return tuple(sorted(once.values(), key=lambda crop: -crop.activation))
+    turns = itertools.zip_longest(*(bank.crops[bank.number_of(concept_id)] for concept_id in ids))
+    crops = [crop for turn in turns for crop in turn if crop is not None]
+    return tuple({(crop.image, crop.box): crop for crop in reversed(crops)}.values())[::-1]
 
 
 def merge(bank: ConceptBank, ids: Sequence[int]) -> ConceptBank:

@@ -51,6 +51,7 @@ def describe_bank(bank: ConceptBank, facts: Facts) -> dict[str, Any]:
         "residual": residual,
         "base": base,
         "logit": logit,
+        "mean_code": rounded(bank.codes.mean(axis=(0, 1, 2))) if len(bank.codes) else nothing,
         "present": there.sum(axis=0).astype(int).tolist(),
         "classes": [
             [{"name": bank.class_names.label(k), "value": rounded([value])[0]} for k, value in row]

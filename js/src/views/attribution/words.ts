@@ -2,6 +2,7 @@
 
 import { count, counted, duration, percent, quantity, remaining, signedQuantity } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
+import type { AnyModel } from "../../core/model";
 import type { Plane } from "../../core/planes";
 import type { MapInfo, ScoreName, Status } from "../../core/wire";
 import type { Partners, Shown } from "./state";
@@ -180,6 +181,28 @@ export function thumbnailLabel(name: string, status: Status | undefined, map: Ma
   return parts.join(", ");
 }
 
+/** What stands under a picture that is saved. */
+export function captionLines(model: AnyModel, shown: Shown, mapped: boolean): string[] {
+  const { image, map, stored, reading, className, partners } = shown;
+  if (!image) return [];
+  const name = model.get("_title");
+  const read = stored ? `${className} ${percent(stored.p)}` : "";
+  if (!mapped || !map) return [image.name, [name, read].filter(Boolean).join(DOT)];
+  const [lead, rest] = headingWords(shown);
+  const about = Object.fromEntries(map.about);
+  const scored = reading ? `${SCORE_NAMES[reading.score].toLowerCase()} of the class` : "";
+  const scale = model.get("scale") === "shared" ? "one scale for all photos" : "scale of this photo";
+  const drawn = `drawn from ${percent(model.get("threshold"))} of it, opacity ${percent(model.get("opacity"))}`;
+  return [
+    `${lead} ${rest}, in ${image.name}`,
+    [name, read].filter(Boolean).join(DOT),
+    [about.Method, partners ? "" : INDEX_WORDS[reading?.index ?? "total"], scored].filter(Boolean).join(DOT),
+    `${scale}, ${drawn}`,
+  ];
+}
+
+const INDEX_WORDS = { total: "total index", first: "first order", slope: "sign" };
+
 /** What the picture is called by a screen reader. */
 export function pictureLabel(shown: Shown): string {
   const name = shown.image?.name ?? "No image";
@@ -205,6 +228,7 @@ export const KEYS: readonly [string[], string][] = [
   [["Enter"], "on the picture, what acts together with a cell; in the field, explain the class"],
   [["click"], "on the picture, what acts together with a cell"],
   [["drag"], "wipe between map and photo"],
+  [["S", "C"], "on the picture, save or copy it"],
   [["Esc"], "close, stop, go back"],
   [["?"], "this list"],
 ];

@@ -74,7 +74,7 @@ export function makeChanges(context: Context): Part {
   const node = h("section", { class: "whatif", "aria-label": "What if" }, left, h("div", {}, list, words));
   let opened: Concept | null = null;
 
-  on(slider, "input", () => opened && act.scale(opened.id, Number(slider.value) / STEPS), signal);
+  on(slider, "input", () => opened && act.scale(opened, Number(slider.value) / STEPS), signal);
   on(
     reset,
     "click",
@@ -87,8 +87,8 @@ export function makeChanges(context: Context): Part {
 
   function answer(shown: Shown): Answer {
     if (!shown.image) return { classes: null, words: "" };
-    if (!whatIf.exact) return ask(shown.image.name);
-    const factors = readFactors(shown.rows, model.get("scales") ?? {});
+    if (!whatIf.exact || !shown.bank) return ask(shown.image.name);
+    const factors = readFactors(shown.bank, model.get("scales") ?? {});
     return { classes: whatIf.classes(shown.place, shown.image.name, factors, CLASSES), words: "" };
   }
 
@@ -109,7 +109,7 @@ export function makeChanges(context: Context): Part {
       setAttribute(slider, "aria-label", `What if ${opened.title} were weaker or stronger`);
       setAttribute(slider, "aria-valuetext", factorWords(value));
       slider.disabled = !whatIf.exact && (!context.kernel.reachable || !model.get("_model")?.given);
-      const changed = shown.rows.filter(({ id }) => (scales[id] ?? 1) !== 1);
+      const changed = shown.rows.filter(({ parts }) => parts.some(({ id }) => id in scales));
       const rest = changed.filter((each) => each !== opened);
       setText(
         others,

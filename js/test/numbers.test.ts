@@ -91,6 +91,7 @@ describe("colour maps", () => {
       "explained",
       "layer",
       "pairing",
+      "photo",
       "refused",
       "split",
       "welcome",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import io
 import time
 import weakref
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from PIL import Image
 from torch import nn
 
 import whatwhere as ww
@@ -323,3 +325,27 @@ def test_where_all_that_was_chosen_is_gone_the_most_important_is_shown_until_it_
     until(lambda: view.bank is bank and view._bank["ids"] == list(bank.ids))
     settled(view)
     assert view.selected_concepts == view.selection.concepts == []
+
+
+# -- photos for pictures that are saved -------------------------------------------------------------------------------
+
+
+def test_photos_are_given_at_their_own_size(bank, model, monkeypatch):
+    rng = np.random.default_rng(0)
+    whole = {name: rng.random((300, 200 + n, 3), dtype=np.float32) for n, name in enumerate(bank.images)}
+    view = ww.ConceptExplorer(bank, model, images=whole)
+    other = ww.AttributionView(model, whole)
+    for shown in (view, other):
+        sent = []
+        monkeypatch.setattr(shown, "send", lambda content, buffers=None, sent=sent: sent.append((content, buffers)))
+        tell(shown, "photo", image=bank.images[3], rid="p")
+        tell(shown, "photo", image="nobody", rid="q")
+        tell(shown, "photo", image=["x"], rid="r")
+        until(lambda sent=sent: len(sent) == 3)
+        by = {content["rid"]: (content, buffers) for content, buffers in sent}
+        assert by["p"][0]["kind"] == "photo"
+        assert Image.open(io.BytesIO(by["p"][1][0])).size == (203, 300)
+        for rid in "qr":
+            assert by[rid][0]["kind"] == "refused"
+            assert "wanted a photo of the view" in by[rid][0]["message"]
+        shown.close()

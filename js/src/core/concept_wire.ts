@@ -183,6 +183,8 @@ export interface ConceptSent {
   split: { concept: number };
   /** Another number of concepts. */
   rank: { concepts: number };
+  /** The photo at its own size. */
+  photo: { image: string };
 }
 
 export interface ClassChange {
@@ -206,5 +208,6 @@ export interface Part {
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
+  | { kind: "photo"; rid: string; buffers: DataView[] }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
   | { kind: "refused"; rid: string; message: string; superseded?: boolean };

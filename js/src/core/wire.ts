@@ -187,12 +187,15 @@ export interface ToKernel {
   layer: { image: string; class: number; index: IndexName; score: ScoreName };
   /** Without a cell: leaves the search. */
   pairs: { image: string; cell: [number, number] | null };
+  /** The photo at its own size. */
+  photo: { image: string };
 }
 
 export type Reply =
   | { kind: "welcome"; rid: string }
   | { kind: "explained"; rid: string; id: number }
   | { kind: "applied"; rid: string }
+  | { kind: "photo"; rid: string; buffers: DataView[] }
   | {
       kind: "layer";
       rid: string;

@@ -10,6 +10,7 @@ import traitlets
 from whatwhere.attribution import Attribution, Sobol
 from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
@@ -34,7 +35,7 @@ _clicks = itertools.count(1)  # the latest of all views goes first
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(LinkedView):
+class AttributionView(FullPhotos, LinkedView):
     """Where a network looks: photos with a living Sobol map.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -122,6 +123,7 @@ class AttributionView(LinkedView):
         "explain": "_on_explain",
         "layer": "_on_layer",
         "pairs": "_on_pairs",
+        "photo": "_on_photo",
     }
 
     def __init__(
@@ -162,6 +164,9 @@ class AttributionView(LinkedView):
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
+
+    def _full_photo(self, name: str) -> Photo | None:
+        return self._photo_of.get(name)
 
     @property
     def job(self) -> Job[Attribution]:

@@ -18,6 +18,7 @@ from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
+from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import Photo
     from whatwhere.widgets._errands import Errand
     from whatwhere.widgets.selection import Selection
 
@@ -37,7 +39,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Refitting, Choosing):
+class ConceptExplorer(Refitting, Choosing, FullPhotos):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     Parameters
@@ -149,6 +151,7 @@ class ConceptExplorer(Refitting, Choosing):
         "whatif": "_on_whatif",
         "split": "_on_split",
         "rank": "_on_rank",
+        "photo": "_on_photo",
     }
 
     def __init__(
@@ -376,6 +379,10 @@ class ConceptExplorer(Refitting, Choosing):
             self._fetch(n)
         if self._begun and explored.net is not None and self.map_kind != "codes":
             self._map(self.selected_image, self.map_kind)
+
+    def _full_photo(self, name: str) -> Photo | None:
+        n = self._explored.number_of(name)
+        return None if n is None else self._explored.strip.photo(n)
 
     def _fetch(self, n: int) -> None:
         """Bring a photo into the strip, with its logits where the others have theirs."""

@@ -45,7 +45,7 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   let drawn = false;
 
   on(run, "click", () => act.start(), signal);
-  const saver = makeSaver(() => snapshot(), signal);
+  const saver = makeSaver(() => snapshot(), kernel, signal);
   followSaveKeys(frame, saver, signal);
   followPointer(frame, context, () => shown);
   followKeys(frame, context, () => shown);
@@ -53,10 +53,14 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   observer.observe(frame);
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
 
-  function draw(now: Shown, brush: CanvasRenderingContext2D | null, scale: number): void {
+  function draw(
+    now: Shown,
+    brush: CanvasRenderingContext2D | null,
+    scale: number,
+    picture = photos.get(now.place),
+  ): void {
     if (!brush) return;
     const { width, height } = brush.canvas;
-    const picture = photos.get(now.place);
     const { plane, partners } = now;
     const seen = seenBox(now, width, height);
     const map = partners ? drawPartners(now) : drawMap(now);
@@ -113,10 +117,11 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
     const { name, width, height } = now.image;
     const mapped = state.map && (now.plane || now.partners?.plane);
     return {
+      image: name,
       width,
       height,
       shown: frame.clientWidth,
-      paint: (brush, scale) => draw(now, brush, scale),
+      paint: (brush, scale, whole) => draw(now, brush, scale, whole ?? photos.get(now.place)),
       legend: mapped ? [legendLine(context, now)] : [],
       lines: captionLines(context.model, now, Boolean(mapped)),
       name: [

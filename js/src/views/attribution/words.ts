@@ -190,13 +190,13 @@ export function captionLines(model: AnyModel, shown: Shown, mapped: boolean): st
   if (!mapped || !map) return [image.name, [name, read].filter(Boolean).join(DOT)];
   const [lead, rest] = headingWords(shown);
   const about = Object.fromEntries(map.about);
-  const scored = reading ? `${SCORE_NAMES[reading.score].toLowerCase()} of the class` : "";
-  const scale = model.get("scale") === "shared" ? "one scale for all photos" : "scale of this photo";
+  const index = reading && `${INDEX_WORDS[reading.index]} of the ${SCORE_NAMES[reading.score].toLowerCase()}`;
+  const scale = model.get("scale") === "shared" ? "One scale for all photos" : "Scale of this photo";
   const drawn = `drawn from ${percent(model.get("threshold"))} of it, opacity ${percent(model.get("opacity"))}`;
   return [
     `${lead} ${rest}, in ${image.name}`,
     [name, read].filter(Boolean).join(DOT),
-    [about.Method, partners ? "" : INDEX_WORDS[reading?.index ?? "total"], scored].filter(Boolean).join(DOT),
+    [about.Method, partners ? "" : index].filter(Boolean).join(DOT),
     `${scale}, ${drawn}`,
   ];
 }

@@ -6,8 +6,8 @@ import { debounce, type Redraw } from "../../core/timing";
 import { TraitWriter } from "../../core/writer";
 import type { Actions, ConceptKernel } from "./context";
 import type { Edit, History } from "./history";
-import type { Concept, ViewState } from "./state";
-import { ADD_ANOTHER } from "./words";
+import type { ViewState } from "./state";
+import { ADD_ANOTHER, letters } from "./words";
 
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
 const SAVE_AFTER = 150;
@@ -24,12 +24,6 @@ function measured(draw: () => void): void {
 function withEntry(dict: Record<string, string>, id: number, text: string): Record<string, string> {
   const { [id]: _, ...rest } = dict;
   return text ? { ...rest, [id]: text } : rest;
-}
-
-/** Ids of all parts of concepts, the most important concept's first. */
-function partIds(concepts: readonly Concept[]): number[] {
-  const order = [...concepts].sort((a, b) => b.importance - a.importance);
-  return order.flatMap(({ parts }) => parts.map(({ id }) => id));
 }
 
 function toggled(list: readonly number[], id: number): number[] {
@@ -181,21 +175,21 @@ export function makeActions(
       change({ pinned: toggled(pinned, id) }, words);
     },
     merge(concepts) {
-      const ids = partIds(concepts);
+      const order = [...concepts].sort((a, b) => b.importance - a.importance);
+      const ids = order.flatMap(({ parts }) => parts.map(({ id }) => id));
       if (concepts.length < 2) {
         state.hint = ADD_ANOTHER;
         return redraw.now();
       }
       const rest = groups().filter(([first]) => !ids.includes(first ?? -1));
-      const letters = concepts.map(({ letter }) => letter);
-      change({ merged: [...rest, ids] }, `merging ${letters.join(", ")}`);
+      change({ merged: [...rest, ids] }, `merging ${letters(order)}`);
       state.opened = ids[0] ?? null;
       select([...ids.slice(0, 1), ...selected().filter((id) => !ids.includes(id))]);
     },
-    takeApart({ parts }) {
-      const letters = parts.map(({ letter }) => letter);
-      const rest = groups().filter(([first]) => first !== parts[0]?.id);
-      change({ merged: rest }, `taking ${letters.join(", ")} apart`);
+    takeApart(concept) {
+      if (concept.parts.length < 2) return;
+      const rest = groups().filter(([first]) => first !== concept.id);
+      change({ merged: rest }, `taking ${letters([concept])} apart`);
     },
     async setRank(count) {
       const before = model.get("_bank").ids?.length;

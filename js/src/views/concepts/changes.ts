@@ -2,11 +2,11 @@
 import { type ClassChange, LARGEST_SCALE } from "../../core/concept_wire";
 import { h, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
-import { makeChip, paintChip } from "./chip";
+import { paintChips } from "./chip";
 import type { Context, Part } from "./context";
 import { type Concept, readFactors, type Shown } from "./state";
 import { WhatIf } from "./whatif";
-import { factorWords, kernelWords } from "./words";
+import { factorWords, kernelWords, letters } from "./words";
 
 /** Classes that are shown. */
 const CLASSES = 5;
@@ -57,7 +57,7 @@ export function makeChanges(context: Context): Part {
   const { model, state, act, signal } = context;
   const whatIf = new WhatIf(model);
   const ask = makeAsker(context);
-  const chip = makeChip();
+  const chip = h("span", { class: "chips" });
   const factor = h("b");
   const slider = h("input", { type: "range", min: 0, max: LARGEST_SCALE * STEPS, step: 1, class: "factor" });
   const ticks = h(
@@ -102,7 +102,7 @@ export function makeChanges(context: Context): Part {
       if (!opened) return;
       const scales = model.get("scales") ?? {};
       const value = scales[opened.id] ?? 1;
-      paintChip(chip, opened, state.dark);
+      paintChips(chip, opened, state.dark);
       setText(factor, factorWords(value));
       if (Number(slider.value) !== value * STEPS) slider.value = String(Math.round(value * STEPS));
       slider.style.setProperty("--v", `${(100 * value) / LARGEST_SCALE}%`);
@@ -114,7 +114,7 @@ export function makeChanges(context: Context): Part {
       setText(
         others,
         rest.length
-          ? `and ${rest.map((c) => `${c.letter} ${factorWords(scales[c.id] ?? 1)}`).join(", ")}`
+          ? `and ${rest.map((c) => `${letters([c])} ${factorWords(scales[c.id] ?? 1)}`).join(", ")}`
           : "",
       );
       reset.style.visibility = changed.length ? "visible" : "hidden";

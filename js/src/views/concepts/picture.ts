@@ -40,7 +40,7 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
   let drawn = false;
   let told = "";
 
-  const saver = makeSaver(() => snapshot(), signal);
+  const saver = makeSaver(() => snapshot(), kernel, signal);
   followSaveKeys(frame, saver, signal);
   followPointer(frame, context, () => shown);
   followKeys(frame, context, () => shown);
@@ -51,8 +51,12 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
   const pictureOf = (now: Shown) =>
     photos.of(model.get("_large")?.[now.image?.name ?? ""]) ?? photos.get(now.place);
 
-  function draw(now: Shown, brush: CanvasRenderingContext2D | null, scale: number): void {
-    const picture = pictureOf(now);
+  function draw(
+    now: Shown,
+    brush: CanvasRenderingContext2D | null,
+    scale: number,
+    picture = pictureOf(now),
+  ): void {
     drawn = picture !== null || now.image === null;
     if (!brush) return;
     const { width, height } = brush.canvas;
@@ -82,7 +86,7 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
         x: seen.x + x * seen.width,
         y: seen.y + y * seen.height,
       }));
-      paintMarks(brush, places, scale);
+      paintMarks(brush, places, seen, scale);
       brush.restore();
     }
     if (seen.width < width - 1.5 || seen.height < height - 1.5) paintUnseen(brush, seen, scale, state.dark);
@@ -97,10 +101,11 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
     if (!now?.image || !pictureOf(now)) return null;
     const layers = state.map ? now.layers : [];
     return {
+      image: now.image.name,
       width: now.image.width,
       height: now.image.height,
       shown: frame.clientWidth,
-      paint: (brush, scale) => draw(now, brush, scale),
+      paint: (brush, scale, whole) => draw(now, brush, scale, whole ?? pictureOf(now)),
       legend: layers.map((layer) => legendLine(layer, now, model, state.dark)),
       lines: captionLines(model, now, state.map),
       name: [

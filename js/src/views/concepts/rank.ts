@@ -31,6 +31,7 @@ export function makeRank({ model, kernel, state, act, signal }: Context): Part {
     "input",
     () => {
       draft = Number(input.value);
+      setText(output, input.value);
       act.redraw();
     },
     signal,

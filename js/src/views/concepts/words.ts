@@ -244,7 +244,7 @@ export function captionLines(model: AnyModel<ConceptTraits>, shown: Shown, map: 
     `${names.length ? `${names.join(", ")} in ` : ""}${image.name}`,
     `${model.get("_title")}, concepts of ${targetWords(model.get("_target"))}${DOT}${read}`,
     ...(drawn.length ? [`${sentence(MAPS[missing ? "codes" : kind])}${DOT}${scale}`] : []),
-    [about.Method, about.Layer].filter(Boolean).join(DOT),
+    [about.Method, about.Layer && `layer ${about.Layer}`].filter(Boolean).join(DOT),
   ].filter(Boolean);
 }
 

@@ -1,5 +1,6 @@
 /** Saving what is seen as a picture: the photo as it is drawn, what its colours stand for, and what it shows in words. */
 import { h, on, setText } from "../../core/dom";
+import { decodePicture, type Picture } from "./photos";
 
 type Brush = CanvasRenderingContext2D;
 
@@ -14,12 +15,20 @@ export interface LegendLine {
 
 /** What is seen of a photo. */
 export interface Snapshot {
+  /** The photo's name. */
+  image: string;
   /** Of the photo, in its own pixels, and its width on the page. */
   width: number;
   height: number;
   shown: number;
-  /** Paints it, with what lies over it, on a canvas of its own that has so many pixels for one of the page. */
-  paint(brush: Brush, scale: number): void;
+  /**
+   * Paints it, with what lies over it, on a canvas of its own.
+   *
+   * @param brush - of the canvas
+   * @param scale - pixels of the canvas for one of the page
+   * @param whole - the photo at its own size, where Python gave it
+   */
+  paint(brush: Brush, scale: number, whole: Picture | null): void;
   legend: LegendLine[];
   /** What is shown, and then how it was made. */
   lines: string[];
@@ -29,6 +38,8 @@ export interface Snapshot {
 
 /** Longer side of the photo in the picture, in pixels: smaller ones are enlarged so that the words can be read. */
 const [LEAST, MOST] = [640, 2048];
+/** Width of a photo under which words have the page's own size. */
+const WORDS = 600;
 const RAMP_GROUND = "#8a8984";
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
@@ -68,13 +79,13 @@ function makeCanvas(width: number, height: number): [HTMLCanvasElement, Brush] {
 }
 
 /** Draws photo, legend and words, in the view's own colours. */
-function compose(snapshot: Snapshot, root: Element): HTMLCanvasElement {
+function compose(snapshot: Snapshot, whole: Picture | null, root: Element): HTMLCanvasElement {
   const { width, height, scale } = sizeOf(snapshot);
   const [photo, brush] = makeCanvas(width, height);
-  snapshot.paint(brush, scale);
+  snapshot.paint(brush, scale, whole);
   const style = getComputedStyle(root);
   const color = (name: string) => style.getPropertyValue(name).trim();
-  const unit = width / Math.max(360, Math.min(520, snapshot.shown)); // one pixel of the page, for words
+  const unit = width / WORDS; // one pixel of the page, for words
   const [pad, row] = [16 * unit, 20 * unit];
   const font = (bold: boolean) => `${bold ? 600 : 400} ${13 * unit}px ${FONT}`;
   const words = snapshot.lines.flatMap((text, i) => {
@@ -145,6 +156,24 @@ function toBlob(canvas: HTMLCanvasElement): Promise<Blob> {
   );
 }
 
+/** Time that the photo at its own size may take, in milliseconds; after it the smaller one of the page is saved. */
+const WHOLE_WITHIN = 4_000;
+
+/** What answers messages. */
+interface Asked {
+  readonly reachable: boolean;
+  ask(kind: "photo", body: { image: string }): Promise<{ kind: string; buffers?: DataView[] }>;
+}
+
+/** Asks Python for a photo at its own size; null where nobody answers, in an exported page for one. */
+async function askWhole(kernel: Asked, image: string): Promise<Picture | null> {
+  if (!kernel.reachable) return null;
+  const late = new Promise<null>((resolve) => setTimeout(resolve, WHOLE_WITHIN, null));
+  const reply = await Promise.race([kernel.ask("photo", { image }), late]);
+  const bytes = reply?.buffers?.[0];
+  return reply?.kind === "photo" && bytes ? decodePicture(bytes) : null;
+}
+
 function download(blob: Blob, name: string, near: HTMLElement): void {
   const address = URL.createObjectURL(blob);
   const link = h("a", { href: address, download: name, hidden: true });
@@ -164,9 +193,10 @@ export interface Saver {
  * Makes two buttons, and says what came of them.
  *
  * @param take - what is seen now, or null if nothing is
+ * @param kernel - may have the photo at its own size
  * @param signal - ends the listening
  */
-export function makeSaver(take: () => Snapshot | null, signal: AbortSignal): Saver {
+export function makeSaver(take: () => Snapshot | null, kernel: Asked, signal: AbortSignal): Saver {
   const saving = h(
     "button",
     { class: "link", type: "button", title: "Photo, legend and caption as a PNG (S)" },
@@ -189,8 +219,16 @@ export function makeSaver(take: () => Snapshot | null, signal: AbortSignal): Sav
     const snapshot = take();
     if (!root || !snapshot) return setText(words, "There is no photo to save.");
     const name = fileName(snapshot.name);
+    const make = async () => {
+      const whole = await askWhole(kernel, snapshot.image);
+      const made = await toBlob(compose(snapshot, whole, root));
+      whole?.bitmap.close();
+      return made;
+    };
+    const made = make();
+    made.catch(() => undefined); // told below, also where nobody waits for it
     try {
-      await use(toBlob(compose(snapshot, root)), name);
+      await use(made, name);
       setText(words, told.replace("…", name));
     } catch (error) {
       console.debug("[whatwhere] a picture cannot be kept", error);

@@ -311,7 +311,8 @@ class ConceptBank:
         Notes
         -----
         A merged concept's code is the sum of its members' codes, its contribution the sum of theirs, and so is its
-        importance. What the concepts rebuild, and the sum of contributions, stays to the last digit.
+        importance. What the concepts rebuild, and the sum of contributions, stays to the last digit. Maps of
+        `Concepts.maps` are those of the single concepts; `whatwhere.concepts.groups.add_up` adds them up.
         """
         return grouping.merge(self, ids)
 

@@ -1,7 +1,7 @@
 /** The legend: what the colours stand for, in raw numbers. */
 import { paintSigned, paintValues } from "../../core/colormap";
 import { h, setText } from "../../core/dom";
-import { quantity, signedQuantity } from "../../core/format";
+import { shareOfAll, signedQuantity } from "../../core/format";
 import type { LegendLine } from "../shared/save";
 import type { Context, Part } from "./context";
 import type { Shown } from "./state";
@@ -63,9 +63,9 @@ function isSigned({ reading, partners }: Shown): boolean {
 export function legendWords(shown: Shown): [string, string] {
   const { reading, plane, partners, top } = shown;
   if (partners)
-    return ["0", partners.found ? `${quantity(partners.found.max)} of the variance` : "searching"];
+    return ["0", partners.found ? `${shareOfAll(partners.found.max)} of the variance` : "searching"];
   if (!plane || !reading) return ["0", "no map"];
   if (isSigned(shown))
     return [`${signedQuantity(-top)} against`, `${signedQuantity(top)} ${reading.unit}, for`];
-  return ["0", `${quantity(top)} ${reading.unit}`];
+  return ["0", `${shareOfAll(top)} ${reading.unit}`];
 }

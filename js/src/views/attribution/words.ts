@@ -1,6 +1,15 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 
-import { count, counted, duration, percent, quantity, remaining, signedQuantity } from "../../core/format";
+import {
+  count,
+  counted,
+  duration,
+  percent,
+  quantity,
+  remaining,
+  shareOfAll,
+  signedQuantity,
+} from "../../core/format";
 import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { Plane } from "../../core/planes";
@@ -72,7 +81,7 @@ export function cellWords(shown: Shown, cell: number): { place: string; number: 
   if (partners && !partners.found?.looked.includes(cell)) return { place, number: "", rest: "not looked at" };
   const value = plane?.values[cell] ?? Number.NaN;
   const spread = quantity(1.96 * (plane?.errors[cell] ?? Number.NaN));
-  const number = reading.index === "total" || partners ? quantity(value) : signedQuantity(value);
+  const number = reading.index === "total" || partners ? shareOfAll(value) : signedQuantity(value);
   return { place, number, rest: ` ± ${spread} ${partners ? "of the variance" : reading.unit}` };
 }
 
@@ -107,7 +116,7 @@ export function partnerWords({ search, found }: Partners, unit: string): string 
   }
   if (!found || found.partners.length === 0) return `No cell clearly acts together with ${place}`;
   const cells = found.partners.length;
-  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${quantity(found.max)} ${unit}`;
+  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${shareOfAll(found.max)} ${unit}`;
 }
 
 /** What stands over the picture when no cell is read. */

@@ -267,7 +267,8 @@ export function legendWords(layer: Layer, kind: MapKind): string {
 export function qualityWords({ quality, complete }: BankInfo): string {
   const parts = [`Error ${quality.error.toFixed(2)}`];
   if (quality.agreement !== null) parts.push(`same class on ${percent(quality.agreement)} of the photos`);
-  if (quality.r2 !== null) parts.push(`R² of the logit ${quality.r2.toFixed(2).replace("-", "−")}`);
+  if (quality.r2 !== null)
+    parts.push(`R² of the logit ${quality.r2 < 0 ? "below 0, worse than its mean" : quality.r2.toFixed(2)}`);
   if (!complete) parts.unshift("A sketch, still converging");
   return parts.join(DOT);
 }

@@ -24,6 +24,8 @@ export interface BankInfo {
   residual: number | null;
   base: number | null;
   logit: number | null;
+  /** Mean of its codes, over all places of all photos. */
+  mean_code: (number | null)[];
   /** Number of photos in which a concept is at least 8 % of the evidence. */
   present: number[];
   classes: { name: string; value: number }[][];
@@ -88,6 +90,9 @@ export interface ModelInfo {
   photos: string;
   /** Why a concept cannot be split. */
   split: string;
+  /** Why there can be no other number of concepts, and the most that can be asked for. */
+  rank: string;
+  most: number;
 }
 
 /** The traits of a ConceptExplorer. Public ones are written by both sides, the others by Python only. */
@@ -103,6 +108,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   notes: Record<string, string>;
   hidden: number[];
   pinned: number[];
+  /** Ids of concepts that are shown as one, by the first of them. */
+  merged: number[][];
   _title: string;
   _target: string;
   _bank: Partial<BankInfo>;
@@ -151,6 +158,7 @@ export type ConceptPublic = Pick<
   | "notes"
   | "hidden"
   | "pinned"
+  | "merged"
 >;
 
 export const CONCEPT_PUBLIC: readonly string[] = wire.concepts.public_traits;
@@ -175,6 +183,10 @@ export interface ConceptSent {
   split: { concept: number };
   /** A photo that was dropped, pasted or chosen; its bytes travel beside. */
   photo: { name: string };
+  /** Another number of concepts. */
+  rank: { concepts: number };
+  /** The photo at its own size. */
+  full: { image: string };
 }
 
 export interface ClassChange {
@@ -199,5 +211,6 @@ export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
   | { kind: "added"; rid: string; name: string }
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
+  | { kind: "full"; rid: string; buffers: DataView[] }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
   | { kind: "refused"; rid: string; message: string; superseded?: boolean };

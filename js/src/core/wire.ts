@@ -207,12 +207,15 @@ export interface ToKernel {
   pairs: { image: string; cell: [number, number] | null };
   /** A photo that was dropped, pasted or chosen; its bytes travel beside. */
   photo: { name: string };
+  /** The photo at its own size. */
+  full: { image: string };
 }
 
 export type Reply =
   | { kind: "welcome"; rid: string }
   | { kind: "explained"; rid: string; id: number }
   | { kind: "applied"; rid: string }
+  | { kind: "full"; rid: string; buffers: DataView[] }
   | {
       kind: "layer";
       rid: string;

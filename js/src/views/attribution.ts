@@ -229,7 +229,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const heading = makeHeading(context);
   const picture = makePicture(context, photos);
   const panels = makePanels(context, photos);
-  const controls = makeControls(context);
+  const controls = makeControls(context, picture.saver.node);
   const parts = [head, strip, prediction, heading, panels, controls];
   const side = h("div", { class: "side" }, strip.node, prediction.node);
   const stage = h("div", { class: "maps" }, picture.node, panels.node);

@@ -31,6 +31,7 @@ import { History } from "./concepts/history";
 import { makeLegend } from "./concepts/legend";
 import { makeMaps } from "./concepts/maps";
 import { makeDrawing, makePicture, makePictureBar } from "./concepts/picture";
+import { makeRank } from "./concepts/rank";
 import { Sprite } from "./concepts/sprite";
 import { deriveShown, type Shown, type ViewState } from "./concepts/state";
 import { makeStrip } from "./concepts/strip";
@@ -135,15 +136,16 @@ function makeParts(context: Context) {
   const bar = makePictureBar(context);
   const picture = makePicture(context, photos, maps);
   const legend = makeLegend(context);
-  const drawing = makeDrawing(context);
+  const drawing = makeDrawing(context, picture.saver);
   const heading = makeHeading(context);
   const detail = makeDetail(context, sprite, photos);
   const cards = makeCards(context, sprite, detail.writeNote);
   const quality = makeQuality();
+  const rank = makeRank(context);
   const evidence = makeEvidence(context);
   const changes = makeChanges(context);
   const middle = [bar, picture, legend, drawing, evidence, changes];
-  const right = [heading, cards, quality];
+  const right = [heading, cards, rank, quality];
   const grid = h(
     "div",
     { class: "grid" },
@@ -172,6 +174,8 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     wipe: null,
     renaming: null,
     showHidden: false,
+    rank: null,
+    hint: "",
     last: "",
     dark: false,
   };

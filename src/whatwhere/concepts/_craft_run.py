@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from whatwhere.concepts.protocol import Extractor
     from whatwhere.concepts.rank import RankPath
     from whatwhere.engine.encoder import Encoder
-    from whatwhere.engine.factors import Factors
+    from whatwhere.engine.factors import Dictionary, Factors
     from whatwhere.model import VisionModel
 
 TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
 _PUBLISH = 0.2  # seconds between previews
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
 _FIRST_ROWS = 8  # of a Sobol design, before anything is said
-_SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
+SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
 
 
 class Gathered(Protocol):
@@ -154,6 +154,10 @@ class CraftRun:
         An earlier bank, whose ids are kept.
     previews : bool
         Whether to make banks while the factorisation converges.
+    gathering : Gathering, optional
+        Photos and features that are there already; by default the network is asked for them.
+    start : Dictionary, optional
+        Directions to start the factorisation from.
     """
 
     def __init__(
@@ -165,11 +169,14 @@ class CraftRun:
         target: int | str | None,
         like: ConceptBank | None,
         previews: bool,
+        gathering: Gathering | None = None,
+        start: Dictionary | None = None,
     ) -> None:
         self.method, self.model, self._given, self._like = method, model, images, like
         self.target = None if target is None else model.class_names.resolve(target)
         self._previews = previews
-        self._gathering: Gathered | None = None
+        self._gathering: Gathered | None = gathering
+        self._start = start
         self.seconds = 0.0
         self.codes = self.contributions = np.zeros(0, dtype=np.float32)
         self.rank_path: RankPath | None = None
@@ -216,11 +223,14 @@ class CraftRun:
     def _stages(self) -> Iterator[str]:
         model, method = self.model, self.method
         self.fingerprint, self.stamp = model.fingerprint(), model.stamp()
-        self._gathering = gathering = Gathering(method, model, self._given, self.target)
+        gathering = None
+        if self._gathering is None:
+            self._gathering = gathering = Gathering(method, model, self._given, self.target)
         self.extractor = read_method(method, self.encoder)
         if self._like is not None:
             check_like(self._like, self.encoder)
-        yield from gathering.stages()
+        if gathering is not None:
+            yield from gathering.stages()
         self.check_photos()
         yield from self.factorise()
         yield from self.finish()
@@ -282,7 +292,8 @@ class CraftRun:
             rank = yield from self._choose_rank()
         seed, device = self.method.seed, self.model.device
         rows = self.evidence.rows(self.method.fit_on)
-        for factors in self.extractor.fit(rows, rank, seed=seed, tolerance=TOLERANCE, device=device):
+        start: dict[str, Any] = {} if self._start is None else {"start": self._start}
+        for factors in self.extractor.fit(rows, rank, seed=seed, tolerance=TOLERANCE, device=device, **start):
             self.factors: Factors = factors
             if self._previews and time.perf_counter() - shown > _PUBLISH:
                 self._record = _record.preview(self)
@@ -322,7 +333,7 @@ class CraftRun:
         places, cosines = match(factors.bank.cpu(), old)
         fresh = itertools.count(max(self._like.ids) + 1)
         pairs = zip(places.tolist(), cosines.tolist(), strict=True)
-        return tuple(self._like.ids[j] if j >= 0 and c >= _SAME_CONCEPT else next(fresh) for j, c in pairs)
+        return tuple(self._like.ids[j] if j >= 0 and c >= SAME_CONCEPT else next(fresh) for j, c in pairs)
 
     # -- codes ------------------------------------------------------------------------------------------------------
 

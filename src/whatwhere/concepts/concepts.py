@@ -515,6 +515,26 @@ class Concepts:
         with self.model.computing():
             return affine_head(self.encoder.cut, self.model.output)
 
+    def refit(self, n_concepts: int) -> ConceptBank:
+        """Extract again with another number of concepts, from these on; see `whatwhere.concepts.refit`.
+
+        Parameters
+        ----------
+        n_concepts : int
+            How many.
+
+        Returns
+        -------
+        ConceptBank
+            Ids of concepts that match go on, with their names, notes and marks.
+        """
+        from whatwhere.concepts.refit import Refits
+
+        for step in Refits(self).steps(self.bank, n_concepts):
+            found = step.record
+        assert found is not None
+        return found
+
     def split(self, k: int, **options: Any) -> ConceptBank:
         """Split a concept into its parts at an earlier layer; see `whatwhere.concepts.recursion.split`.
 

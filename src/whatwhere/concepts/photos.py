@@ -148,6 +148,21 @@ class PhotoSet:
         """
         return self._pixels[number][0].numpy()
 
+    def inputs(self) -> Iterator[Input]:
+        """Go through the photos.
+
+        Yields
+        ------
+        Input
+            Each as the network was shown it, within half a grey level.
+        """
+        for number, (name, geometry) in enumerate(zip(self.names, self.geometries, strict=True)):
+            yield Input(name, geometry, self._scaled(number))
+
+    def _scaled(self, number: int) -> Pixels:
+        scaled: Pixels = (self.pixels(number) / np.float32(255)).astype(np.float32)
+        return scaled
+
     def input_of(self, number: int, model: VisionModel) -> Tensor:
         """Return a network input, normalised.
 
@@ -163,8 +178,7 @@ class PhotoSet:
         Tensor of shape (1, C, h, w)
             On the model's device; within half a grey level of what was looked at.
         """
-        pixels: Pixels = (self.pixels(number) / np.float32(255)).astype(np.float32)
-        return model.to_input(pixels)
+        return model.to_input(self._scaled(number))
 
     def picture(self, number: int, box: tuple[int, int, int, int], *, side: int = _SIDE) -> NDArray[np.uint8]:
         """Cut a small picture out of a network input.
@@ -204,6 +218,8 @@ def count_images(images: Any) -> int:
     int
         How many there are; 0 where that is not known beforehand.
     """
+    if isinstance(images, PhotoSet):
+        return len(images)
     if is_one_image(images):
         return 1
     if isinstance(images, str | os.PathLike):  # a folder
@@ -216,8 +232,8 @@ def iterate_inputs(images: Any, model: VisionModel, *, unreadable: dict[str, str
 
     Parameters
     ----------
-    images : images
-        What `whatwhere.pixels.images.iterate_images` takes.
+    images : images or PhotoSet
+        What `whatwhere.pixels.images.iterate_images` takes, or what the network was shown before.
     model : VisionModel
         The network.
     unreadable : dict of str to str, optional
@@ -233,6 +249,9 @@ def iterate_inputs(images: Any, model: VisionModel, *, unreadable: dict[str, str
     ValueError
         If an input has another size than the model's: features of different grids are not compared.
     """
+    if isinstance(images, PhotoSet):
+        yield from images.inputs()
+        return
     for name, image in iterate_images(images):
         photo = read_or_note(image, name, unreadable)
         if photo is None:

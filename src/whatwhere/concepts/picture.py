@@ -12,9 +12,11 @@ from whatwhere.concepts.pen import LINE, PAPER, SCALE, SOFT, Pen
 if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.concept_crop import ConceptCrop
+    from whatwhere.concepts.groups import Grouped
 
 _CARD, _GAP, _TEXT = 172, 16, 44  # pixels: a card's width, between cards, below its crops
 _LEAST = 0.005  # what rounds to 0 %
+_MARKS = 3  # letters of a merged concept, at most
 
 
 def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
@@ -36,12 +38,13 @@ def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
     side = (max(width, _CARD) - (columns - 1) * _GAP) / columns
     crops = side * 2 / 3
     height = crops + _TEXT
-    rows = -(-bank.rank // columns)
+    shown = bank.grouped()
+    rows = -(-len(shown.members) // columns)
     size = round(max(width, _CARD) * SCALE), round((rows * (height + _GAP) - _GAP) * SCALE)
     page = Image.new("RGB", size, PAPER)
-    for k in range(bank.rank):
+    for k in range(len(shown.members)):
         row, column = divmod(k, columns)
-        _draw_card(page, bank, k, (column * (side + _GAP), row * (height + _GAP)), side)
+        _draw_card(page, shown, k, (column * (side + _GAP), row * (height + _GAP)), side)
     return page
 
 
@@ -64,7 +67,7 @@ def draw_words(text: str) -> Image.Image:
     return page
 
 
-def _draw_card(page: Image.Image, bank: ConceptBank, k: int, corner: tuple[float, float], side: float) -> None:
+def _draw_card(page: Image.Image, bank: Grouped, k: int, corner: tuple[float, float], side: float) -> None:
     x, y = corner
     shown = bank.crops[k] if bank.crops else ()
     big, small, line = side * 2 / 3, side / 3, 1.5
@@ -76,14 +79,15 @@ def _draw_card(page: Image.Image, bank: ConceptBank, k: int, corner: tuple[float
     if not shown:
         pen.box(x, y, side, big, LINE)
         pen.write(x + 8, y + 14, "no photo shows it" if bank.crops else "", fill=SOFT)
-    hue, top = hue_of(bank.ids[k]), y + big + 8
-    pen.concept(x, top, letter_of(bank.ids[k]), hue)
+    top, marks = y + big + 8, bank.members[k][:_MARKS]
+    for place, concept_id in enumerate(marks):
+        pen.concept(x + 18 * place, top, letter_of(concept_id), hue_of(concept_id))
     share = f"{bank.importance[k]:.0%}" if bank.importance[k] >= _LEAST else "<1%"
     pen.write(x + side, top + 8, share, size=12, anchor="rm")
     if bank.contribution is not None:
-        pen.write(x + 22, top + 8, f"{bank.contribution[k]:+.2f} logits", fill=SOFT)
+        pen.write(x + 4 + 18 * len(marks), top + 8, f"{bank.contribution[k]:+.2f} logits", fill=SOFT)
     pen.box(x, top + 24, side, 4, LINE)
-    pen.box(x, top + 24, max(side * float(bank.importance[k]), 1), 4, hue)
+    pen.box(x, top + 24, max(side * float(bank.importance[k]), 1), 4, hue_of(bank.ids[k]))
 
 
 def _fitted(crop: ConceptCrop, size: tuple[int, int]) -> Image.Image:

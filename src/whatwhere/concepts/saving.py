@@ -30,6 +30,7 @@ _OPTIONAL = ("contribution", "importance_error", "offset", "effects")
 _ENCODER = "encoder."
 _PLAIN = ("importance_method", "ids", "target", "affine", "images", "parent", "complete")
 _WORDS = ("labels", "notes")  # files of before have none
+_MARKS = ("hidden", "pinned", "refits", "groups")  # likewise
 
 
 def save(bank: ConceptBank, path: str | Path) -> None:
@@ -49,7 +50,7 @@ def save(bank: ConceptBank, path: str | Path) -> None:
     """
     arrays = {name: getattr(bank, name) for name in (*_ARRAYS, *_OPTIONAL) if getattr(bank, name) is not None}
     arrays |= {f"{_ENCODER}{name}": values for name, values in bank.encoder.items()}
-    told: dict[str, Any] = {name: getattr(bank, name) for name in _PLAIN}
+    told: dict[str, Any] = {name: getattr(bank, name) for name in (*_PLAIN, *_MARKS)}
     told |= {"layer": asdict(bank.layer), "quality": asdict(bank.quality), "provenance": asdict(bank.provenance)}
     told |= {"class_names": list(bank.class_names), "method": _method_as_json(bank.method)}
     told |= {name: {str(k): text for k, text in getattr(bank, name).items()} for name in _WORDS}
@@ -97,6 +98,8 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
     plain["parent"] = None if told["parent"] is None else tuple(told["parent"])
     plain |= {name: {int(k): text for k, text in told.get(name, {}).items()} for name in _WORDS}
     plain["unreadable"] = told.get("unreadable", {})  # files of before have none
+    plain |= {name: tuple(told.get(name, ())) for name in _MARKS}
+    plain["groups"] = tuple(map(tuple, plain["groups"]))
     quality = told["quality"] | {"dead": tuple(told["quality"]["dead"])}
     quality["duplicates"] = tuple(tuple(group) for group in quality["duplicates"])
     layer = told["layer"] | {"shape": tuple(told["layer"]["shape"])}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.concepts.refit import Refits
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
     from whatwhere.widgets._budget import Budget
@@ -27,6 +28,11 @@ NO_BANK = "The concepts are not extracted yet. Run the cell in a notebook to see
 _NO_MODEL = "This needs the network: ConceptExplorer(bank, model)."
 _NOT_YET = "This needs the finished concepts; they are still being extracted."
 _NO_PHOTOS = "A split needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
+_NO_REFIT = (
+    "Another number of concepts needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
+)
+_PARTS = "These are parts of a concept: Concepts.split(k, n_concepts=…) finds another number of them."
+_MOST = 40  # concepts that the slider offers, if there are not more already
 _MAP_BYTES = 10_000  # of all maps that were asked for: they are saved with the notebook
 
 
@@ -63,6 +69,7 @@ class Explored:
         self.net: ConceptNet | None = None
         self.extra: int | None = None
         self._data: ConceptData | None = None
+        self._refits: Refits | None = None
 
     def adopt(self, bank: ConceptBank) -> None:
         """Take over a bank, and pair it with the network once it is finished.
@@ -122,6 +129,9 @@ class Explored:
             "selected_image": bank.images[shown[0]] if shown else "",
             "names": dict(bank.labels),
             "notes": dict(bank.notes),
+            "hidden": list(bank.hidden),
+            "pinned": list(bank.pinned),
+            "merged": [list(ids) for ids in bank.groups],
         }
 
     def number_of(self, name: str) -> int | None:
@@ -162,8 +172,54 @@ class Explored:
                 yield Step(met.done, met.total, met.stage, bank)
                 self.strip.guests |= {} if met.record is None else {name: met.record}
             self._returning.pop(name, None)
-        self._tell_logits(facts)
-        self.facts = facts
+        if self.bank is bank:  # another one may have come meanwhile
+            self._tell_logits(facts)
+            self.facts = facts
+
+    def refit_steps(self, bank: ConceptBank, n_concepts: int, known: list[ConceptBank]) -> Iterator[Step[ConceptBank]]:
+        """Extract again with another number of concepts.
+
+        Parameters
+        ----------
+        bank : ConceptBank
+            Where to start from.
+        n_concepts : int
+            How many.
+        known : list of ConceptBank
+            Banks that were shown before.
+
+        Yields
+        ------
+        Step
+            As from `whatwhere.concepts.refit.Refits.steps`; first one without anything.
+        """
+        yield Step(0, 0, "concepts", None)
+        from whatwhere.concepts.refit import Refits
+
+        if self._refits is None and self._model is not None:
+            images = self._images if bank.source is None else None
+            self._refits = Refits(bank.on(self._model, images=images))
+        if self._refits is not None:
+            yield from self._refits.steps(bank, n_concepts, known=known)
+
+    @property
+    def most(self) -> int:
+        """How many concepts can be asked for."""
+        bank = self.bank
+        return 0 if bank is None else min(len(bank.images), bank.W.shape[1])
+
+    @property
+    def why_no_refit(self) -> str:
+        """Why there can be no other number of concepts; empty if there can."""
+        if self.bank is not None and self.bank.parent is not None:
+            return _PARTS
+        return self.why_no_net or ("" if self._whole else _NO_REFIT)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all photos of the bank are there."""
+        bank = self.bank
+        return bank is not None and (bank.source is not None or all(map(self.strip.has, range(len(bank.images)))))
 
     def welcome(self, name: str, seen: Seen) -> int:
         """Take in a guest.
@@ -262,19 +318,20 @@ class Explored:
 
     def clear(self) -> None:
         """Give all up."""
-        self.bank = self.net = self.extra = self._data = self._model = self._images = None
+        self.bank = self.net = self.extra = self._data = self._refits = self._model = self._images = None
         self.strip, self.facts = GuestStrip(Strip("The view was closed."), 0, None), Facts()
         self._returning.clear()
 
     def _describe_model(self) -> dict[str, Any]:
         """Say what is there, and why the rest is not."""
-        bank, reason = self.bank, self.why_no_net
-        whole = bank is not None and (bank.source is not None or all(map(self.strip.has, range(len(bank.images)))))
+        reason, rank = self.why_no_net, 0 if self.bank is None else self.bank.rank
         return {
             "given": not reason,
             "reason": reason,
             "photos": self.strip.reason,
-            "split": reason or ("" if whole else _NO_PHOTOS),
+            "split": reason or ("" if self._whole else _NO_PHOTOS),
+            "rank": self.why_no_refit,
+            "most": max(rank, min(self.most, _MOST)),
         }
 
 

@@ -12,6 +12,7 @@ from whatwhere.jobs import Step
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED, Arriving, encode_beside, free_name
 from whatwhere.widgets._errands import Errands
+from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
@@ -41,7 +42,7 @@ _Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(Arriving["_Read"], LinkedView):
+class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
     """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -144,6 +145,7 @@ class AttributionView(Arriving["_Read"], LinkedView):
         "layer": "_on_layer",
         "pairs": "_on_pairs",
         "photo": "_on_photo",
+        "full": "_on_full",
     }
 
     def __init__(
@@ -188,6 +190,9 @@ class AttributionView(Arriving["_Read"], LinkedView):
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
+
+    def _full_photo(self, name: str) -> Photo | None:
+        return self._photo_of.get(name)
 
     @property
     def images(self) -> dict[str, Photo]:

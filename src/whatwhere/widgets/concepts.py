@@ -15,11 +15,13 @@ from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED, Arriving, free_name
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
-from whatwhere.widgets._concept_answers import Answering, describe_error
+from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
+from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
-from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
+from whatwhere.widgets._full_photos import FullPhotos
+from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
+class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
@@ -81,6 +83,9 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         What a person calls the concepts, and writes of them, by id; see `annotated`.
     hidden, pinned : list of int
         Ids of concepts that are put away, or come first.
+    merged : list of list of int
+        Ids of concepts that are shown as one, by the first of them: codes, maps and contributions are the sums of
+        theirs, and nothing is fitted anew. See `whatwhere.concepts.bank.ConceptBank.merge`.
 
     Raises
     ------
@@ -119,6 +124,7 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
     notes = ByConcept(words(_TOLD["longest_note"])).tag(sync=True)
     hidden = ConceptIds().tag(sync=True)
     pinned = ConceptIds().tag(sync=True)
+    merged = ConceptGroups().tag(sync=True)
 
     _title = traitlets.Unicode().tag(sync=True)
     _target = traitlets.Unicode().tag(sync=True)
@@ -151,7 +157,9 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         "map": "_on_map",
         "whatif": "_on_whatif",
         "split": "_on_split",
+        "rank": "_on_rank",
         "photo": "_on_photo",
+        "full": "_on_full",
     }
 
     def __init__(
@@ -173,11 +181,13 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         self._source = bank if isinstance(bank, Job) else None
         self._look: Job[ConceptBank] | None = None
         self._shelf, self._parts = MapShelf(), dict[int, ConceptBank]()
+        self._banks, self._refitted, self._waiting = dict[int, ConceptBank](), None, {}
         self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
         self._errands, self._arrived = Errands(self._device, lambda: self._say("errands")), deque()
         self._unwatch: Callable[[], None] = lambda: None
+        self._unlook: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
         if ready is not None:
@@ -306,12 +316,12 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         return self._map(self.selected_image if image is None else image, self.map_kind if kind is None else kind)
 
     def annotated(self) -> ConceptBank:
-        """Return the bank with the names and notes that were given in the view, to be saved with it.
+        """Return the bank with what was said of its concepts in the view, to be saved with it.
 
         Returns
         -------
         ConceptBank
-            With `labels` and `notes`.
+            With `labels`, `notes`, `hidden`, `pinned` and `groups`.
 
         Raises
         ------
@@ -321,7 +331,7 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         if self.bank is None:
             raise RuntimeError("There are no concepts yet: view.job.wait() makes them.")
         labels, notes = ({int(key): text for key, text in told.items()} for told in (self.names, self.notes))
-        return self.bank.annotated(labels, notes)
+        return self.bank.annotated(labels, notes, hidden=self.hidden, pinned=self.pinned, groups=self.merged)
 
     def close(self) -> None:
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
@@ -335,6 +345,7 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
             self._explored.clear()
             self._shelf.clear()
             self._parts.clear()
+            self._banks, self._refitted = {}, None
         layout = self._trait_values.get("layout")
         if layout is not None:
             layout.close()
@@ -358,7 +369,7 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         PIL.Image.Image
             An RGB picture; it says so where there are no concepts yet.
         """
-        return draw_words(NO_BANK) if self.bank is None else self.bank.picture()
+        return draw_words(NO_BANK) if self.bank is None else self.annotated().picture()
 
     def describe(self) -> str:
         """Say in a few lines what the view shows.
@@ -416,6 +427,10 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
             self._fetch(n)
         if self._begun and explored.net is not None and self.map_kind != "codes":
             self._map(self.selected_image, self.map_kind)
+
+    def _full_photo(self, name: str) -> Photo | None:
+        n = self._explored.number_of(name)
+        return None if n is None else self._explored.strip.photo(n)
 
     def _fetch(self, n: int) -> None:
         """Bring a photo into the strip, with its logits where the others have theirs."""
@@ -475,7 +490,7 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
 
     def _publish_bank(self, *, force: bool) -> None:
         explored, source = self._explored, self._source
-        record = source.record if source is not None else self._streamed
+        record = self._refitted or (source.record if source is not None else self._streamed)
         wanted = (record, explored.facts, explored.extra)
         if not force and all(new is old for new, old in zip(wanted, self._drawn, strict=False)) and self._drawn:
             return
@@ -484,8 +499,10 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
             return
         if record is not None and record is not self._streamed:
             self._streamed = record
+            self._forget_look()
             explored.adopt_or_say(record)
             self._shelf.clear()
+            self._parts.clear()
             self._settle_choices()
         large = explored.large(self.selected_image, NOTEBOOK)
         self.write(**explored.encode(NOTEBOOK, self.selected_concepts), _large=large, _seq=frame)
@@ -497,8 +514,15 @@ class ConceptExplorer(Arriving["Seen"], Answering, Choosing):
         """Return the job that asks the network what the bank does not say; a new one if it has failed."""
         if self._look is None or self._look.state == "failed":
             self._look = Job(self._explored.look_steps, device=self._device, name="ConceptExplorer")
-            self._look.watch(lambda _: self._say("bank"))
+            self._unlook = self._look.watch(lambda _: self._say("bank"))
         return self._look
+
+    def _forget_look(self) -> None:
+        """Give up what the network was asked about a bank that is shown no more."""
+        look, self._look = self._look, None
+        if look is not None:
+            self._unlook()  # first: the view is about to be written, and has nothing to say of this
+            look.discard()
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs: more photos and crops, and nothing under way.

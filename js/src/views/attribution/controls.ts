@@ -79,11 +79,11 @@ export function codeOf({ map, reading, classId, className, partners }: Shown): s
 }
 
 /** Makes the column of controls. */
-export function makeControls(context: Context): Part {
+export function makeControls(context: Context, saver: HTMLElement): Part {
   const parts = [
     makeLegend(context),
     makeIndices(context),
-    makeLayers(context),
+    makeLayers(context, saver),
     makeSliders(context),
     makeFacts(),
   ];
@@ -146,7 +146,7 @@ const LAYERS = [
   ["cells", "Cells", "Shows what was measured, without smoothing"],
 ] as const;
 
-function makeLayers({ state, act, signal }: Context): Part {
+function makeLayers({ state, act, signal }: Context, saver: HTMLElement): Part {
   const buttons = LAYERS.map(([name, text, title]) => {
     const button = h("button", { class: "tog", type: "button", title }, text);
     on(button, "click", () => act.toggle(name), signal);
@@ -155,8 +155,13 @@ function makeLayers({ state, act, signal }: Context): Part {
   return {
     node: h(
       "div",
-      { class: "row", role: "group", "aria-label": "Layers" },
-      ...buttons.map(([, button]) => button),
+      { class: "row" },
+      h(
+        "div",
+        { class: "toggles", role: "group", "aria-label": "Layers" },
+        ...buttons.map(([, button]) => button),
+      ),
+      saver,
     ),
     update() {
       for (const [name, button] of buttons)

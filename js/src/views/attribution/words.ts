@@ -1,7 +1,17 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 
-import { count, counted, duration, percent, quantity, remaining, signedQuantity } from "../../core/format";
+import {
+  count,
+  counted,
+  duration,
+  percent,
+  quantity,
+  remaining,
+  shareOfAll,
+  signedQuantity,
+} from "../../core/format";
 import type { KernelState } from "../../core/kernel";
+import type { AnyModel } from "../../core/model";
 import type { Plane } from "../../core/planes";
 import type { MapInfo, ScoreName, Status } from "../../core/wire";
 import type { Partners, Shown } from "./state";
@@ -71,7 +81,7 @@ export function cellWords(shown: Shown, cell: number): { place: string; number: 
   if (partners && !partners.found?.looked.includes(cell)) return { place, number: "", rest: "not looked at" };
   const value = plane?.values[cell] ?? Number.NaN;
   const spread = quantity(1.96 * (plane?.errors[cell] ?? Number.NaN));
-  const number = reading.index === "total" || partners ? quantity(value) : signedQuantity(value);
+  const number = reading.index === "total" || partners ? shareOfAll(value) : signedQuantity(value);
   const unit = shown.label ? "" : ` ${partners ? "of the variance" : reading.unit}`; // beside others it stands above
   return { place, number, rest: ` ± ${spread}${unit}` };
 }
@@ -107,7 +117,7 @@ export function partnerWords({ search, found }: Partners, unit: string): string 
   }
   if (!found || found.partners.length === 0) return `No cell clearly acts together with ${place}`;
   const cells = found.partners.length;
-  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${quantity(found.max)} ${unit}`;
+  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${shareOfAll(found.max)} ${unit}`;
 }
 
 /** What stands over the picture when no cell is read. */
@@ -181,6 +191,28 @@ export function thumbnailLabel(name: string, status: Status | undefined, map: Ma
   return parts.join(", ");
 }
 
+/** What stands under a picture that is saved. */
+export function captionLines(model: AnyModel, shown: Shown, mapped: boolean): string[] {
+  const { image, map, stored, reading, className, partners } = shown;
+  if (!image) return [];
+  const name = model.get("_title");
+  const read = stored ? `${className} ${percent(stored.p)}` : "";
+  if (!mapped || !map) return [image.name, [name, read].filter(Boolean).join(DOT)];
+  const [lead, rest] = headingWords(shown);
+  const about = Object.fromEntries(map.about);
+  const index = reading && `${INDEX_WORDS[reading.index]} of the ${SCORE_NAMES[reading.score].toLowerCase()}`;
+  const scale = model.get("scale") === "shared" ? "One scale for all photos" : "Scale of this photo";
+  const drawn = `drawn from ${percent(model.get("threshold"))} of it, opacity ${percent(model.get("opacity"))}`;
+  return [
+    `${lead} ${rest}, in ${image.name}`,
+    [name, read].filter(Boolean).join(DOT),
+    [about.Method, partners ? "" : index].filter(Boolean).join(DOT),
+    `${scale}, ${drawn}`,
+  ];
+}
+
+const INDEX_WORDS = { total: "total index", first: "first order", slope: "sign" };
+
 /** What the picture is called by a screen reader. */
 export function pictureLabel(shown: Shown): string {
   const name = shown.image?.name ?? "No image";
@@ -224,6 +256,7 @@ export const KEYS: readonly [string[], string][] = [
   [["click"], "on the picture, what acts together with a cell"],
   [["drag"], "wipe between map and photo"],
   [["Ctrl", "V"], "add a photo that was copied; or drop one"],
+  [["S", "C"], "on the picture, save or copy it"],
   [["Esc"], "close, stop, go back"],
   [["?"], "this list"],
 ];

@@ -6,6 +6,13 @@ export interface Picture {
   muted: HTMLCanvasElement;
 }
 
+/** Decodes a JPEG. */
+export async function decodePicture(bytes: DataView): Promise<Picture> {
+  const copy = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).slice();
+  const bitmap = await createImageBitmap(new Blob([copy], { type: "image/jpeg" }));
+  return { bitmap, muted: mute(bitmap) };
+}
+
 /** What holds photos. */
 interface Holder {
   get(name: "_photos"): DataView[] | undefined;
@@ -47,13 +54,12 @@ export class PhotoStore {
   }
 
   async #decode(bytes: DataView): Promise<void> {
-    const copy = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).slice();
-    const bitmap = await createImageBitmap(new Blob([copy], { type: "image/jpeg" }));
+    const picture = await decodePicture(bytes);
     if (this.#signal.aborted) {
-      bitmap.close();
+      picture.bitmap.close();
       return;
     }
-    this.#pictures.set(bytes, { bitmap, muted: mute(bitmap) });
+    this.#pictures.set(bytes, picture);
     this.#ready();
   }
 

@@ -72,7 +72,7 @@ describe("several methods", () => {
 
   it("say what full colour is, and how many rows there are", () => {
     const [fine, coarse] = derive().panels.map(panelWords);
-    expect(fine).toBe("to 0.40 of the variance · 32 of 32 rows · halves agree 0.80");
+    expect(fine).toBe("to 0.40 of the variance · 32 rows · halves agree 0.80");
     expect(coarse).toContain("to 0.80 of the variance · 8 of 32 rows");
   });
 });

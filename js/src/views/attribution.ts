@@ -91,7 +91,10 @@ function makeActions(
       saveSoon();
     },
     choose(name, value) {
-      if (name === "index" || name === "selected_method") partnerActions.leavePartners();
+      if (name === "index" || name === "selected_method") {
+        partnerActions.leavePartners();
+        state.spread = false; // it is shown alone
+      }
       writer.set(name, value);
       redraw.now();
       writer.save();

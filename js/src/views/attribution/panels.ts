@@ -44,7 +44,6 @@ function makePanel(context: Context, photos: PhotoStore): Panel {
   const open = () => {
     const index = INDICES.find(([, label]) => state.spread && label === shown?.label)?.[0];
     if (index) act.choose("index", index);
-    if (state.spread) act.toggle("spread");
     else act.choose("selected_method", shown?.label ?? "");
   };
   const own: Context = {

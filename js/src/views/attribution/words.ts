@@ -232,7 +232,8 @@ export function panelWords(shown: Shown): string {
   const sign = reading.index === "slope" ? "±" : "";
   const parts = [`to ${sign}${quantity(shown.top)} ${reading.unit}`];
   if (map.preview) parts.push("preview");
-  else parts.push(`${map.rows} of ${Math.max(map.rows, shown.status.rows_wanted)} rows`);
+  else if (shown.status.state === "done") parts.push(counted(map.rows, "row"));
+  else parts.push(`${map.rows} of ${shown.status.rows_wanted} rows`);
   if (reading.agreement !== null) parts.push(`halves agree ${reading.agreement.toFixed(2)}`);
   return parts.join(DOT);
 }

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from whatwhere.pixels.preprocess import Preprocess
 from whatwhere.workers import device_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from whatwhere.nets.outputs import OutputLike
     from whatwhere.pixels.images import ImageLike, Photo, Pixels
     from whatwhere.pixels.preprocess import Interpolation
+
+FoundT = TypeVar("FoundT")
 
 _ANY_SIZE = 224  # a network that takes any size is looked at with this one
 
@@ -133,6 +135,7 @@ class VisionModel:
         self.name = name or type(self._alias.net).__name__
         self.source = source
         self._runner: tuple[tuple[str, int, int, Plan], Runner] | None = None
+        self._facts: tuple[Runner, tuple[int, ...], dict[Hashable, Any]] | None = None
         self._known: tuple[AliasReplica, Anatomy] | None = None
         self._probe: Tensor | None = None
         self._found = ""  # the last fingerprint
@@ -273,14 +276,39 @@ class VisionModel:
         """
         state = self._found or self.fingerprint(), self._alias.generation, self._alias.revision
         plan, known = self._plan, self._runner
-        if known is not None and known[0] == (*state, plan):
+        if known is not None and known[0] == (*state, _but_for_size(plan)):
+            known[1].plan = replace(known[1].plan, batch_size=plan.batch_size)
             return known[1]
-        self._runner = known = None  # give a copy's memory back before the next is made
+        self._runner = self._facts = known = None  # give a copy's memory back before the next is made
         runner = Runner(self.net, plan, self.example(), self.output)
         if self._plan is plan:
             self._plan = runner.plan  # what could be done of it
-        self._runner = ((*state, runner.plan), runner)
+        self._runner = ((*state, _but_for_size(runner.plan)), runner)
         return runner
+
+    def once(self, key: Hashable, look: Callable[[], FoundT]) -> FoundT:
+        """Look something up that stays as it is while the network and the settings of its plan do.
+
+        Parameters
+        ----------
+        key : hashable
+            What is looked up.
+        look : callable
+            Finds it; called if nobody has asked for it since the weights, the layers or the plan last changed.
+
+        Returns
+        -------
+        object
+            What `look` returned, this time or before. Called inside `computing`; changes of the weights that PyTorch
+            does not count are seen from the next `fingerprint` on.
+        """
+        runner, stamp = self.runner(), self.stamp()
+        if self._facts is None or self._facts[0] is not runner or self._facts[1] != stamp:
+            self._facts = (runner, stamp, {})
+        facts = self._facts[2]
+        if key not in facts:
+            facts[key] = look()
+        return cast("FoundT", facts[key])
 
     def example(self) -> Tensor:
         """Return a normalised image of noise, of the network's input size.
@@ -461,6 +489,11 @@ class VisionModel:
         chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.get_num_threads()
         height, width = self.input_size
         return f"{digest.hexdigest()} {height}x{width} {self.device.type} {chip} torch {torch.__version__}"
+
+
+def _but_for_size(plan: Plan) -> Plan:
+    """Return what of a plan a network is made ready by: only a compiled one is made for a batch size."""
+    return plan if plan.compiled else replace(plan, batch_size=1)
 
 
 def _device_of(net: nn.Module) -> torch.device:

@@ -15,7 +15,7 @@ from whatwhere.concepts.extractors import read_extractor
 from whatwhere.concepts.importance import GateResponse, contributions, shares, shares_of
 from whatwhere.concepts.rank import rank_steps
 from whatwhere.concepts.unreadable import say_unreadable
-from whatwhere.engine._rows import wide
+from whatwhere.engine._rows import squares_of
 from whatwhere.engine.matching import match
 from whatwhere.engine.total_indices import total_indices
 from whatwhere.jobs import Step
@@ -475,8 +475,8 @@ class SquaredError:
         rows, rebuilt : Tensor of shape (n, p)
             Features, and what the concepts say they are.
         """
-        self._missed += float(wide(rows - rebuilt.to(rows)).square().sum())
-        self._whole += float(wide(rows).square().sum())
+        self._missed += squares_of(rows - rebuilt.to(rows))
+        self._whole += squares_of(rows)
 
     @property
     def relative(self) -> float:

@@ -18,13 +18,17 @@ _HOMES = {
     "ConceptExplorer": "whatwhere.widgets",
     "Craft": "whatwhere.concepts.craft",
     "Job": "whatwhere.jobs",
+    "Maco": "whatwhere.prototypes.maco",
     "PairMap": "whatwhere.attribution",
     "Plan": "whatwhere.nets.plans",
+    "Plateau": "whatwhere.prototypes.stopping",
     "Preprocess": "whatwhere.pixels.preprocess",
+    "Prototype": "whatwhere.prototypes.record",
     "RankStability": "whatwhere.engine.stopping",
     "Selection": "whatwhere.widgets",
     "Sobol": "whatwhere.attribution",
     "SobolPairs": "whatwhere.attribution",
+    "Spectrum": "whatwhere.prototypes.spectrum",
     "UnknownClassError": "whatwhere.classes",
     "VisionModel": "whatwhere.model",
     "Width": "whatwhere.engine.stopping",
@@ -32,7 +36,7 @@ _HOMES = {
     "to_html": "whatwhere.export",
     "tune": "whatwhere.engine.tuning",
 }
-_MODULES = ("examples", "limits")
+_MODULES = ("examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Attribution",
@@ -42,13 +46,17 @@ __all__ = [  # the stub lists the same names; a test compares them
     "ConceptExplorer",
     "Craft",
     "Job",
+    "Maco",
     "PairMap",
     "Plan",
+    "Plateau",
     "Preprocess",
+    "Prototype",
     "RankStability",
     "Selection",
     "Sobol",
     "SobolPairs",
+    "Spectrum",
     "UnknownClassError",
     "VisionModel",
     "Width",
@@ -56,6 +64,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "examples",
     "limits",
     "load_model",
+    "targets",
     "to_html",
     "tune",
 ]

@@ -126,9 +126,9 @@ class Maco:
     --------
     >>> import whatwhere as ww
     >>> model = ww.load_model("efficientnet_lite0")
-    >>> tench, channel = ww.Maco(steps=2, crops=2, size=64).run(model, ["tench", ww.targets.Channel("features.1", 3)])
+    >>> tench, channel = ww.Maco(steps=2, crops=2, size=96).run(model, ["tench", ww.targets.Channel("features.1", 3)])
     >>> tench.image.shape, tench.alpha.shape, len(tench.trace), channel.label
-    ((64, 64, 3), (64, 64), 2, 'channel 3 of features.1')
+    ((96, 96, 3), (96, 96), 2, 'channel 3 of features.1')
     """
 
     steps: int = 256

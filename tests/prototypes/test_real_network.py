@@ -67,7 +67,7 @@ def test_concepts_channels_and_images_of_a_real_layer(model, monkeypatch):
     layer = model.layers()[-4].name
     channels = model.cut(layer).shape[0]
     vector = np.random.default_rng(0).random(channels)
-    method = ww.Maco(steps=6, crops=2, size=256)
+    method = ww.Maco(steps=6, crops=2, size=256, crop=0.5)
     for p in method.run(
         model, [ww.targets.Direction(layer, vector), ww.targets.Channel("features.4", 3)], progress=False
     ):

@@ -79,7 +79,7 @@ class Maco:
         Same seed, same picture. Several give a prototype each of every target.
     spectrum : {"photos", "law"}, Spectrum, Law or path, default "photos"
         Magnitudes: measured on photographs, the fifteen numbers fitted to them, or others.
-    crop : float or (float, float), default (0.5, 0.1)
+    crop : float or (float, float), default (0.6, 0.25)
         Mean side of the crops at the first and at the last step, as a share of the picture: from coarse
         to fine.
     crop_spread : float, default 0.05
@@ -136,7 +136,7 @@ class Maco:
     size: int | tuple[int, int] = 512
     seed: int | tuple[int, ...] = 0
     spectrum: Any = "photos"
-    crop: float | tuple[float, float] = (0.5, 0.1)
+    crop: float | tuple[float, float] = (0.6, 0.25)
     crop_spread: float = 0.05
     crop_law: CropLaw = "normal"
     centre: float = 0.15

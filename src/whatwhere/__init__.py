@@ -19,13 +19,17 @@ _HOMES = {
     "ConceptExplorer": "whatwhere.widgets",
     "Craft": "whatwhere.concepts.craft",
     "Job": "whatwhere.jobs",
+    "Maco": "whatwhere.prototypes.maco",
     "PairMap": "whatwhere.attribution",
     "Plan": "whatwhere.nets.plans",
+    "Plateau": "whatwhere.prototypes.stopping",
     "Preprocess": "whatwhere.pixels.preprocess",
+    "Prototype": "whatwhere.prototypes.record",
     "RankStability": "whatwhere.engine.stopping",
     "Selection": "whatwhere.widgets",
     "Sobol": "whatwhere.attribution",
     "SobolPairs": "whatwhere.attribution",
+    "Spectrum": "whatwhere.prototypes.spectrum",
     "Strategies": "whatwhere.strategies.strategies",
     "StrategyGraph": "whatwhere.strategies.graph",
     "UnknownClassError": "whatwhere.classes",
@@ -35,7 +39,7 @@ _HOMES = {
     "to_html": "whatwhere.export",
     "tune": "whatwhere.engine.tuning",
 }
-_MODULES = ("examples", "limits")
+_MODULES = ("examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Attribution",
@@ -46,13 +50,17 @@ __all__ = [  # the stub lists the same names; a test compares them
     "ConceptExplorer",
     "Craft",
     "Job",
+    "Maco",
     "PairMap",
     "Plan",
+    "Plateau",
     "Preprocess",
+    "Prototype",
     "RankStability",
     "Selection",
     "Sobol",
     "SobolPairs",
+    "Spectrum",
     "Strategies",
     "StrategyGraph",
     "UnknownClassError",
@@ -62,6 +70,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "examples",
     "limits",
     "load_model",
+    "targets",
     "to_html",
     "tune",
 ]

@@ -1,5 +1,6 @@
 from whatwhere import examples as examples
 from whatwhere import limits as limits
+from whatwhere import targets as targets
 from whatwhere._version import __version__ as __version__
 from whatwhere.attribution import Attribution as Attribution
 from whatwhere.attribution import PairMap as PairMap
@@ -18,6 +19,10 @@ from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
 from whatwhere.nets.plans import Plan as Plan
 from whatwhere.pixels.preprocess import Preprocess as Preprocess
+from whatwhere.prototypes.maco import Maco as Maco
+from whatwhere.prototypes.record import Prototype as Prototype
+from whatwhere.prototypes.spectrum import Spectrum as Spectrum
+from whatwhere.prototypes.stopping import Plateau as Plateau
 from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
 from whatwhere.strategies.strategies import Strategies as Strategies
 from whatwhere.widgets import AttributionView as AttributionView
@@ -34,13 +39,17 @@ __all__ = [
     "ConceptExplorer",
     "Craft",
     "Job",
+    "Maco",
     "PairMap",
     "Plan",
+    "Plateau",
     "Preprocess",
+    "Prototype",
     "RankStability",
     "Selection",
     "Sobol",
     "SobolPairs",
+    "Spectrum",
     "Strategies",
     "StrategyGraph",
     "UnknownClassError",
@@ -50,6 +59,7 @@ __all__ = [
     "examples",
     "limits",
     "load_model",
+    "targets",
     "to_html",
     "tune",
 ]

@@ -120,6 +120,66 @@ def list_layers(net: nn.Module, example: Tensor) -> tuple[LayerInfo, ...]:
     return tuple(layer for layer in layers if layer is not None)
 
 
+def layer_named(name: str, layers: Sequence[LayerInfo]) -> LayerInfo:
+    """Find a layer that runs once, by its name.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name.
+    layers : sequence of LayerInfo
+        What `list_layers` said.
+
+    Returns
+    -------
+    LayerInfo
+        What is known about it.
+
+    Raises
+    ------
+    ValueError
+        If no layer that returns one tensor has that name (the nearest are listed), or it runs several times.
+    """
+    found = next((info for info in layers if info.name == name), None)
+    if found is None:
+        near = nearest_layers(name, [info.name for info in layers]) or [info.name for info in layers[:3]]
+        raise ValueError(
+            f"layer: no layer that returns one tensor is called {name!r}; the nearest are "
+            f"{', '.join(map(repr, near))}. model.layers() lists all."
+        )
+    if found.calls != 1:
+        raise ValueError(
+            f"layer: {name!r} runs {found.calls} times in one forward pass; wanted a layer that runs once."
+        )
+    return found
+
+
+def cells_of(features: Tensor, info: LayerInfo) -> Tensor:
+    """Lay a layer's output out as vectors, one a cell, whether or not it can be cut there.
+
+    Parameters
+    ----------
+    features : Tensor of shape (N, *info.shape)
+        The layer's output.
+    info : LayerInfo
+        What is known about the layer.
+
+    Returns
+    -------
+    Tensor of shape (N, h, w, C)
+        A view where that is possible. Class and register tokens are left out; tokens on no known grid lie in one row;
+        what has no places has one cell.
+    """
+    if info.layout == "maps":
+        return features.movedim(1, -1)
+    if info.layout == "maps_last":
+        return features
+    if info.layout == "tokens":
+        rows = features[:, info.prefix_tokens :]
+        return rows.reshape(len(rows), *info.grid, -1) if info.grid else rows[:, None]
+    return features.flatten(1)[:, None, None]
+
+
 def nearest_layers(name: str, names: Iterable[str], *, count: int = 3) -> list[str]:
     """Find the layers that a mistyped name may mean.
 

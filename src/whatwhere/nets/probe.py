@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from typing import TYPE_CHECKING, Any
 
 from whatwhere.nets.dataflow import tensors_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -111,3 +112,53 @@ def output_beside(net: nn.Module, module: nn.Module, images: Tensor, *, copy: bo
     with hooked(module, keep):
         answer = net(images)
     return kept[0], answer
+
+
+def outputs_until(
+    net: Callable[[Tensor], Any], modules: Sequence[tuple[str, nn.Module]], images: Tensor, *, whole: bool
+) -> tuple[list[Tensor], Any]:
+    """Run a network up to the last of several layers, and keep what each of them put out.
+
+    Parameters
+    ----------
+    net : torch.nn.Module, or other callable
+        The network.
+    modules : sequence of (str, torch.nn.Module)
+        Names and layers in the order in which they finish; each runs once and returns one tensor.
+    images : Tensor of shape (N, C, H, W)
+        Normalised images.
+    whole : bool
+        Whether to run the network to its end.
+
+    Returns
+    -------
+    features : list of Tensor
+        The layers' outputs, safe from what layers behind them write; gradients pass.
+    output : object
+        The network's output; None where it did not run to its end.
+
+    Raises
+    ------
+    RuntimeError
+        If the network takes another way for these images, which misses a layer.
+    """
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Any) -> None:
+        found[name] = next(tensors_in(output)).clone()
+
+    def leave(name: str, output: Any) -> None:
+        found[name] = next(tensors_in(output))
+        raise _LayerReached
+
+    answer = None
+    with contextlib.ExitStack() as hooks:
+        for place, (name, module) in enumerate(modules):
+            last = not whole and place == len(modules) - 1
+            hooks.enter_context(hooked(module, functools.partial(leave if last else keep, name)))
+        with contextlib.suppress(_LayerReached):
+            answer = net(images)
+    missed = [name for name, _ in modules if name not in found]
+    if missed:
+        raise RuntimeError(f"images: the network misses {missed[0]!r} for these, unlike the example.")
+    return [found[name] for name, _ in modules], answer

@@ -1,0 +1,1 @@
+"""Prototypes: pictures that excite a class, a channel, a direction or a concept the most."""

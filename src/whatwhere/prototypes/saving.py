@@ -1,0 +1,150 @@
+"""Prototypes in files: one safetensors file, whose arrays are the record's and whose header says the rest as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from whatwhere.prototypes.maco import Maco
+from whatwhere.prototypes.record import Prototype
+from whatwhere.prototypes.spectrum import Law, Spectrum
+from whatwhere.prototypes.stopping import Plateau
+from whatwhere.provenance import Provenance
+from whatwhere.targets import from_told
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FORMAT, _VERSION = "whatwhere.Prototype", 1
+_ARRAYS = ("image", "alpha", "trace", "spread", "frames", "frame_steps")
+_PLAIN = ("label", "layers", "told", "seed", "before", "after", "ended", "spectrum", "n_forwards", "complete")
+_MAGNITUDE = "method.spectrum"
+
+
+def save(prototype: Prototype, path: str | Path) -> None:
+    """Write a prototype to a file, all or nothing.
+
+    Parameters
+    ----------
+    prototype : Prototype
+        The prototype.
+    path : path
+        Where to.
+
+    Raises
+    ------
+    ValueError
+        If its stop rule is of the caller's own making.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    arrays = {name: getattr(prototype, name) for name in _ARRAYS}
+    told: dict[str, Any] = {name: getattr(prototype, name) for name in _PLAIN}
+    told["provenance"] = asdict(prototype.provenance)
+    told["method"], magnitude = _method_as_json(prototype.method)
+    arrays |= magnitude
+    header = {"format": _FORMAT, "version": str(_VERSION), "prototype": json.dumps(told)}
+    contents = to_bytes({name: np.ascontiguousarray(values) for name, values in arrays.items()}, metadata=header)
+    place = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(contents)
+        Path(temporary).replace(place)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | Path) -> Prototype:
+    """Read a prototype from a file.
+
+    Parameters
+    ----------
+    path : path
+        A file that `save` has written.
+
+    Returns
+    -------
+    Prototype
+        The same; its target is None where a picture would be needed, which is not saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is of another kind, broken, or from a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"path: there is no file {str(path)!r}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+    except SafetensorError as error:
+        raise ValueError(f"path: {str(path)!r} is broken or no safetensors file: {error}.") from error
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"path: wanted a file that Prototype.save has written, got {str(path)!r}.")
+    version = header.get("version", "")
+    if not version.isdecimal() or int(version) > _VERSION:
+        raise ValueError(
+            f"path: {str(path)!r} has format {version!r}, this version of whatwhere reads {_VERSION}; update whatwhere."
+        )
+    try:
+        return _read(json.loads(header["prototype"]), arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"path: {str(path)!r} is broken, what it says of the prototype cannot be read: {type(error).__name__} "
+            f"{error}."
+        ) from error
+
+
+def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Prototype:
+    plain: dict[str, Any] = {name: told[name] for name in _PLAIN}
+    plain |= {name: arrays[name] for name in _ARRAYS} | {"layers": tuple(told["layers"])}
+    return Prototype(
+        **plain,
+        target=from_told(told["told"]),
+        method=_method_from_json(told["method"], arrays),
+        provenance=Provenance(**told["provenance"]),
+    )
+
+
+def _method_as_json(method: Maco) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    told: dict[str, Any] = {option.name: getattr(method, option.name) for option in fields(method)}
+    arrays = {}
+    if told["until"] is not None:
+        if type(told["until"]) is not Plateau:
+            raise ValueError(f"until: wanted Plateau or None, got {told['until']!r}: files hold no code.")
+        told["until"] = asdict(told["until"])
+    spectrum = told["spectrum"]
+    if isinstance(spectrum, Law):
+        told["spectrum"] = {"law": asdict(spectrum)}
+    elif isinstance(spectrum, Spectrum):
+        about = {f.name: getattr(spectrum, f.name) for f in fields(spectrum) if f.name != "magnitude"}
+        told["spectrum"], arrays[_MAGNITUDE] = {"about": about}, spectrum.magnitude
+    return told, arrays
+
+
+def _method_from_json(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Maco:
+    options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    if options["until"] is not None:
+        options["until"] = Plateau(**options["until"])
+    spectrum = options["spectrum"]
+    if isinstance(spectrum, dict) and "law" in spectrum:
+        numbers: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in spectrum["law"].items()
+        }
+        options["spectrum"] = Law(**numbers)
+    elif isinstance(spectrum, dict):
+        options["spectrum"] = Spectrum(arrays[_MAGNITUDE], **spectrum["about"])
+    return Maco(**options)

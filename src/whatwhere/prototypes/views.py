@@ -1,0 +1,273 @@
+"""What a network is shown of a canvas: random crops, made as large as its input, with noise.
+
+The canvas goes on where it ends, as waves do, so that crops may reach over its edges. Crops have whole pixels, and are
+resampled bilinearly; where that makes them smaller, with a wider filter against aliasing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # its usual name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+Resample: TypeAlias = Literal["auto", "native", "matmul"]
+Law: TypeAlias = Literal["normal", "uniform"]
+
+_LEAST = 0.02  # of the canvas: no crop is smaller, whatever is drawn
+
+
+class Box(NamedTuple):
+    """A crop in pixels of the canvas; it may reach over the lower and right edge, and goes on at the other.
+
+    Attributes
+    ----------
+    top, left : int
+        The first row and column, on the canvas.
+    height, width : int
+        At most the canvas's.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How crops are drawn.
+
+    Parameters
+    ----------
+    side : float
+        Mean side, as a share of the largest crop of the input's shape that the canvas holds.
+    spread : float
+        Standard deviation of sides, or half the width of their range.
+    law : {"normal", "uniform"}
+        Distribution of sides; they stay between 0.02 and 1.
+    centre : float
+        Standard deviation of the crop's centre from the canvas's, as a share of the canvas.
+    """
+
+    side: float
+    spread: float
+    law: Law
+    centre: float
+
+    def draw(
+        self, count: int, canvas: tuple[int, int], shown: tuple[int, int], generator: torch.Generator
+    ) -> list[Box]:
+        """Draw boxes.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        canvas, shown : (int, int)
+            Height and width of the canvas, and of the network's input.
+        generator : torch.Generator
+            Of the CPU.
+
+        Returns
+        -------
+        list of Box
+            Boxes of the input's shape, to whole pixels.
+        """
+        largest = min(canvas[0] / shown[0], canvas[1] / shown[1])
+        if self.law == "normal":
+            side = self.side + self.spread * torch.randn(count, generator=generator)
+        else:
+            side = self.side + self.spread * (2 * torch.rand(count, generator=generator) - 1)
+        side = side.clamp(_LEAST, 1)
+        centres = 0.5 + self.centre * torch.randn((count, 2), generator=generator)
+        boxes = []
+        for share, (y, x) in zip(side.tolist(), centres.tolist(), strict=True):
+            height = min(canvas[0], max(1, round(share * largest * shown[0])))
+            width = min(canvas[1], max(1, round(share * largest * shown[1])))
+            top, left = round(y * canvas[0] - height / 2) % canvas[0], round(x * canvas[1] - width / 2) % canvas[1]
+            boxes.append(Box(top, left, height, width))
+        return boxes
+
+
+def draw_noise(
+    shape: tuple[int, ...], normal: float, uniform: float, generator: torch.Generator, device: torch.device
+) -> Tensor | None:
+    """Draw what is added to crops.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the crops.
+    normal, uniform : float
+        Standard deviation of normal noise, and half the range of uniform noise, in the network's own units.
+    generator : torch.Generator
+        Of the device.
+    device : torch.device
+        Where.
+
+    Returns
+    -------
+    Tensor or None
+        Both added up; None where there is none.
+    """
+    noise: Tensor | None = None
+    if normal:
+        noise = torch.randn(shape, generator=generator, device=device).mul_(normal)
+    if uniform:
+        other = torch.rand(shape, generator=generator, device=device).mul_(2 * uniform).sub_(uniform)
+        noise = other if noise is None else noise.add_(other)
+    return noise
+
+
+def cut_out(
+    canvas: Tensor, boxes: list[tuple[int, Box]], shown: tuple[int, int], how: Resample = "auto"
+) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
+    """Cut crops out of canvases and make them as large as a network's input.
+
+    Parameters
+    ----------
+    canvas : Tensor of shape (B, C, H, W)
+        Canvases.
+    boxes : list of (int, Box)
+        Of each crop the canvas and the place on it.
+    shown : (int, int)
+        Height and width h, w of the crops.
+    how : {"auto", "native", "matmul"}, default "auto"
+        "native": torch's own resampling, crop by crop. "matmul": two products with a matrix for each crop's rows and
+        columns, the same on every device and in every run. Automatically the first on a CPU, else the second.
+
+    Returns
+    -------
+    crops : Tensor of shape (len(boxes), C, h, w)
+        Crops, detached.
+    give_back : callable
+        Takes the crops' gradient and a tensor like `canvas`, to which it adds the canvas's gradient.
+    """
+    native = how == "native" or (how == "auto" and canvas.device.type == "cpu")
+    return (_native if native else _matmul)(canvas, boxes, shown)
+
+
+def pieces(first: int, length: int, total: int) -> list[tuple[slice, slice]]:
+    """Take a range that may wrap around apart.
+
+    Parameters
+    ----------
+    first, length, total : int
+        Where it begins, how long it is, and after how many it begins again.
+
+    Returns
+    -------
+    list of (slice, slice)
+        Of each piece the place in the range, and in the whole.
+    """
+    head = min(length, total - first)
+    parts = [(slice(0, head), slice(first, first + head))]
+    return parts if head == length else [*parts, (slice(head, length), slice(0, length - head))]
+
+
+def weights(length: int, shown: int, device: torch.device | None = None) -> Tensor:
+    """Write bilinear resampling along an axis as a matrix.
+
+    Parameters
+    ----------
+    length, shown : int
+        Number of pixels before and after.
+    device : torch.device, optional
+        Where to put it.
+
+    Returns
+    -------
+    Tensor of shape (shown, length), float32
+        Triangles of two pixels' width, or of two output pixels' where there are fewer of them; rows sum to 1.
+    """
+    scale = length / shown
+    centres = (torch.arange(shown, dtype=torch.float64) + 0.5) * scale - 0.5
+    if scale <= 1:
+        centres = centres.clamp(0, length - 1)
+    places = torch.arange(length, dtype=torch.float64)
+    rows = (1 - (places - centres[:, None]).abs() / max(scale, 1)).clamp(min=0)
+    return (rows / rows.sum(dim=1, keepdim=True)).to(device, torch.float32)
+
+
+def _native(
+    canvas: Tensor, boxes: list[tuple[int, Box]], shown: tuple[int, int]
+) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
+    windows, crops = [], []
+    for number, box in boxes:
+        window = _window(canvas[number : number + 1], box).requires_grad_()
+        windows.append(window)
+        smaller = box.height > shown[0] or box.width > shown[1]
+        crops.append(F.interpolate(window, size=shown, mode="bilinear", antialias=smaller))
+
+    def give_back(gradient: Tensor, total: Tensor) -> None:
+        for (number, box), part in zip(
+            boxes, torch.autograd.grad(crops, windows, list(gradient[:, None])), strict=True
+        ):
+            for rows, down in pieces(box.top, box.height, total.shape[2]):
+                for columns, across in pieces(box.left, box.width, total.shape[3]):
+                    total[number, :, down, across] += part[0, :, rows, columns]
+
+    return torch.cat([crop.detach() for crop in crops]), give_back
+
+
+def _window(canvas: Tensor, box: Box) -> Tensor:
+    """Return what lies in a box, detached; of a canvas with channels last with channels last."""
+    below, right = pieces(box.top, box.height, canvas.shape[2]), pieces(box.left, box.width, canvas.shape[3])
+    if len(below) == len(right) == 1:
+        return canvas[:, :, below[0][1], right[0][1]].detach()
+    rows = [torch.cat([canvas[:, :, down, across] for _, across in right], dim=3) for _, down in below]
+    return torch.cat(rows, dim=2).detach()
+
+
+def _matmul(
+    canvas: Tensor, boxes: list[tuple[int, Box]], shown: tuple[int, int]
+) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
+    height, width = canvas.shape[2:]
+    numbers = torch.tensor([number for number, _ in boxes], device=canvas.device)
+    down = torch.stack([_placed(box.top, box.height, height, shown[0], canvas.device) for _, box in boxes])
+    across = torch.stack([_placed(box.left, box.width, width, shown[1], canvas.device) for _, box in boxes])
+    crops = down[:, None] @ canvas.detach()[numbers] @ across.transpose(1, 2)[:, None]
+
+    def give_back(gradient: Tensor, total: Tensor) -> None:
+        wide = gradient @ across[:, None]
+        for number in sorted({number for number, _ in boxes}):
+            own = (numbers == number).nonzero()[:, 0]
+            left = down[own].flatten(0, 1).T  # (H, crops x h): the sum over crops is inside the product
+            total[number] += left @ wide[own].transpose(0, 1).flatten(1, 2)
+
+    return crops, give_back
+
+
+def _placed(first: int, length: int, total: int, shown: int, device: torch.device) -> Tensor:
+    """Return the resampling matrix of a range of a whole that wraps around."""
+    matrix = weights(length, shown, device)
+    out = matrix.new_zeros((shown, total))
+    for own, whole in pieces(first, length, total):
+        out[:, whole] = matrix[:, own]
+    return out
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """Return a number on the way from one to another, slowly at both ends.
+
+    Parameters
+    ----------
+    start, end : float
+        The two.
+    share : float
+        How far, in [0, 1].
+
+    Returns
+    -------
+    float
+        Along half a cosine.
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

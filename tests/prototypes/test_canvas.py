@@ -1,0 +1,104 @@
+"""Pictures of given magnitudes: known answers of Fourier analysis."""
+
+import numpy as np
+import pytest
+import torch
+
+from whatwhere.prototypes import canvas as canvas_module
+from whatwhere.prototypes.canvas import Canvas, fourier_device
+from whatwhere.prototypes.spectrum import PHOTO_LAW, Spectrum
+
+SIZES = [(224, 224), (225, 225), (128, 192), (97, 64), (64, 97)]
+
+
+def drawn(size, *, seed=0, spectrum=PHOTO_LAW, **options):
+    canvas = Canvas(spectrum, size, **options)
+    return canvas, canvas.start(torch.Generator().manual_seed(seed))[None]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mean", ["keep", "grey"])
+@pytest.mark.parametrize("spectrum", [PHOTO_LAW, Spectrum.photos()], ids=["law", "photos"])
+def test_pictures_have_exactly_the_magnitudes_wanted(size, mean, spectrum):
+    canvas, phase = drawn(size, spectrum=spectrum, mean=mean, activation="identity", colours=False)
+    found = np.abs(np.fft.rfft2(canvas.draw(phase).image[0].double().numpy(), norm="forward"))
+    wanted = canvas.magnitude.double().numpy()
+    none = wanted == 0  # a grey mean
+    assert none.sum() == (3 if mean == "grey" else 0)
+    assert (found[none] < 1e-7).all()
+    assert (np.abs(found - wanted) / np.maximum(wanted, 1e-5 * wanted.max()))[~none].max() <= 0.005
+
+
+def test_untied_phases_lose_the_magnitude_where_a_column_is_its_own_mirror():
+    canvas, phase = drawn((64, 64), tied=False, activation="identity", colours=False)
+    found = torch.fft.rfft2(canvas.draw(phase).image[0], norm="forward").abs()
+    off = (found - canvas.magnitude).abs() / canvas.magnitude.clamp(min=1e-6)
+    assert off[:, 1:, 0].mean() > 0.1
+    assert off[:, :, 1:-1].max() < 1e-3
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_contrast_is_the_same_for_every_picture_by_parseval(size):
+    canvas = Canvas(PHOTO_LAW, size, contrast=1.7, activation="identity", colours=False)
+    for seed in range(3):
+        image = canvas.draw(canvas.start(torch.Generator().manual_seed(seed))[None]).image.double()
+        assert image.var(dim=(2, 3), correction=0).mean().sqrt() == pytest.approx(1.7, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [(12, 10), (11, 9), (8, 13)])
+@pytest.mark.parametrize("activation", ["sigmoid", "identity"])
+def test_the_gradient_in_closed_form_is_autograds(size, activation):
+    canvas, phase = drawn(size, activation=activation)
+    weights = torch.rand((1, 3, *size))
+    variable = phase.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad((canvas.draw(variable).image * weights).sum(), variable)
+    found = canvas.gradient(canvas.draw(phase), weights)
+    assert torch.allclose(found, wanted, atol=1e-6 * float(wanted.abs().max()) + 1e-7)
+
+
+def test_tying_is_its_own_transpose_and_settles():
+    canvas, _ = drawn((10, 8))
+    a, b = torch.rand((2, 3, 10, 5), dtype=torch.float64)
+    assert torch.equal(canvas.tie(canvas.tie(a)), canvas.tie(a))
+    assert (canvas.tie(a) * b).sum() == pytest.approx(float((a * canvas.tie(b)).sum()), rel=1e-12)
+    assert not canvas.tie(a)[:, [0, 5], 0].any()
+    assert not canvas.tie(a)[:, [0, 5], -1].any()
+
+
+def test_no_corner_is_brighter_than_the_rest_at_the_start():
+    canvas = Canvas(PHOTO_LAW, (128, 128), activation="identity", colours=False)
+    for seed in range(6):
+        image = canvas.draw(canvas.start(torch.Generator().manual_seed(seed))[None]).image[0]
+        corner = torch.cat([image[:, :16, :16], image[:, -16:, :16]], dim=1)
+        assert (corner.mean(dim=(1, 2)) / image.std(dim=(1, 2))).abs().mean() < 1.0
+    starts = torch.stack([canvas.start(torch.Generator().manual_seed(seed)) for seed in range(4)])
+    assert starts[..., 1:-1].abs().max() <= torch.pi
+    assert starts[..., 1:-1].mean() == pytest.approx(0, abs=0.02)
+    assert torch.exp(1j * starts[..., 1:-1]).mean().abs() < 0.02  # Horama's 0.61 makes the blob
+
+
+def test_a_mean_squared_response_of_the_whole_canvas_does_not_depend_on_phases():
+    """By Parseval: such objectives cannot be climbed by phases alone."""
+    canvas, phase = drawn((48, 48), activation="identity", colours=False)
+    kernel = torch.fft.rfft2(torch.nn.functional.pad(torch.rand(3, 7, 7) - 0.5, (0, 41, 0, 41)))
+    picture = canvas.draw(phase)
+    response = torch.fft.irfft2(torch.fft.rfft2(picture.image[0]) * kernel, s=(48, 48))
+    gradient = torch.fft.irfft2(torch.fft.rfft2(2 * response) * kernel.conj(), s=(48, 48))
+    found = canvas.gradient(picture, gradient[None])
+    other = canvas.gradient(picture, torch.rand(1, 3, 48, 48) * gradient.abs().mean())
+    assert found.abs().max() <= 1e-4 * other.abs().max()
+
+
+def test_a_spectrum_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="spectrum: wanted magnitudes above 0"):
+        Canvas(Spectrum(np.zeros((3, 8, 5)), 8), (8, 8))
+
+
+def test_a_device_without_fourier_transforms_falls_back_to_the_cpu(monkeypatch):
+    def refuse(*_, **__):
+        raise NotImplementedError("aten::_fft_r2c")
+
+    fourier_device.cache_clear()
+    monkeypatch.setattr(canvas_module.torch.fft, "rfft2", refuse)
+    assert fourier_device(torch.device("meta")) == torch.device("cpu")
+    fourier_device.cache_clear()

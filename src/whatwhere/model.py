@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 FoundT = TypeVar("FoundT")
 
+_ALLOCATORS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES")  # what sets how memory is kept
 _ANY_SIZE = 224  # a network that takes any size is looked at with this one
 
 
@@ -144,6 +146,7 @@ class VisionModel:
         known = recall(self._machine_key()) if self.aliased else None
         self._plan = known or (default_plan(self.net, self.device) if self.aliased else Plan(1, channels_last=False))
         self._tuned = known is not None or not self.aliased
+        self._fixed = False
         self._noise_of = ""  # the weights that the plan's noise was measured with
 
     def __repr__(self) -> str:
@@ -175,7 +178,7 @@ class VisionModel:
     def plan(self, plan: Plan) -> None:
         if not isinstance(plan, Plan):
             raise TypeError(f"plan: wanted a ww.Plan, got {type(plan).__name__} {plan!r}.")
-        self._plan, self._tuned, self._noise_of = plan, True, ""
+        self._plan, self._tuned, self._fixed, self._noise_of = plan, True, True, ""
 
     @property
     def aliased(self) -> bool:
@@ -205,6 +208,11 @@ class VisionModel:
     def tuned(self) -> bool:
         """Whether the plan was measured, or set by hand; if not, the next long run measures one."""
         return self._tuned
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the plan was set by hand, and its batch size is kept to."""
+        return self._fixed
 
     def adopt(self, plan: Plan, *, instead_of: Plan, final: bool = False) -> bool:
         """Take over a measured plan, unless somebody has set another one meanwhile.
@@ -482,12 +490,14 @@ class VisionModel:
             return read_output(self.net(self.example()), self.output, 1).shape[1]
 
     def _machine_key(self) -> str:
-        """Identify the kind of network, its input, the device and the library: what a measured speed depends on."""
+        """Identify network, input, device, library and, on a CPU, the allocator: what a measured speed depends on."""
         digest = hashlib.blake2b(type(self.net).__qualname__.encode(), digest_size=8)
         for key, value in self.net.state_dict().items():
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
         chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.get_num_threads()
         height, width = self.input_size
+        memory = sorted(item for item in os.environ.items() if item[0].startswith(_ALLOCATORS))
+        digest.update(repr(memory).encode() if memory and self.device.type == "cpu" else b"")
         return f"{digest.hexdigest()} {height}x{width} {self.device.type} {chip} torch {torch.__version__}"
 
 

@@ -45,6 +45,7 @@ class Share:
     done: int
     total: int
     extra: int
+    plan: str
 
 
 class ClassRun(CraftRun):
@@ -190,7 +191,7 @@ class ClassesRun:
             evidence.n_left_out, evidence.unreadable = self._seen - len(evidence), gathering.evidence.unreadable
             encoder = copy.copy(gathering.encoder)  # each counts its own seconds
             encoder.net_seconds *= part
-            share = Share(encoder, evidence, gathering.done, gathering.total, gathering.extra)
+            share = Share(encoder, evidence, gathering.done, gathering.total, gathering.extra, gathering.plan)
             like = self._like.get(target)
             run = ClassRun(self._method, self._model, target, like=like, share=share, extractor=extractor, made=made)
             run.seconds = self._seconds * part

@@ -39,6 +39,7 @@ TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a 
 _PUBLISH = 0.2  # seconds between previews
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
 _FIRST_ROWS = 8  # of a Sobol design, before anything is said
+_BEHIND = 32  # photos a batch behind the layer
 SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
 
 
@@ -55,6 +56,8 @@ class Gathered(Protocol):
         Forwards so far, and in all.
     extra : int
         Forwards that measured how the network runs fastest.
+    plan : str
+        How the network was run, in words.
     """
 
     encoder: Encoder
@@ -62,6 +65,9 @@ class Gathered(Protocol):
     done: int
     total: int
     extra: int
+
+    @property
+    def plan(self) -> str: ...  # as above
 
 
 def least_photos(method: Craft) -> int:
@@ -153,7 +159,7 @@ class CraftRun:
     like : ConceptBank, optional
         An earlier bank, whose ids are kept.
     previews : bool
-        Whether to make banks while the factorisation converges.
+        Whether to make banks while the factorisation converges: somebody waits for them.
     gathering : Gathering, optional
         Photos and features that are there already; by default the network is asked for them.
     start : Dictionary, optional
@@ -225,7 +231,7 @@ class CraftRun:
         self.fingerprint, self.stamp = model.fingerprint(), model.stamp()
         gathering = None
         if self._gathering is None:
-            self._gathering = gathering = Gathering(method, model, self._given, self.target)
+            self._gathering = gathering = Gathering(method, model, self._given, self.target, watched=self._previews)
         self.extractor = read_method(method, self.encoder)
         if self._like is not None:
             check_like(self._like, self.encoder)
@@ -367,8 +373,9 @@ class CraftRun:
             return self.encoder.decode(cells, prefix)
 
     def _parts(self, count: int) -> list[slice]:
-        """Divide images into batches."""
-        size = self.model.batch_size
+        """Divide images into batches; what is cheap, an affine head, goes in large ones."""
+        cheap = self.encoder.affine and self.encoder.cut.route == "split"
+        size = max(self.model.batch_size, _BEHIND) if cheap else self.model.batch_size
         return [slice(first, first + size) for first in range(0, count, size)]
 
     def _code(self, rows: Tensor, error: SquaredError) -> tuple[Tensor, Tensor]:

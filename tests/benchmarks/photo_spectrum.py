@@ -19,8 +19,9 @@ from whatwhere.prototypes.spectrum import Spectrum
 MEASURED, STORED = 256, 128
 NOTE = (
     "Mean modulus of the Fourier transform of the centre squares of {} photographs of ImageNet, one of each odd class, "
-    "made smaller to 256 pixels, normalised by ImageNet's mean and deviation, in decorrelated colours, their edges faded "
-    "out; averaged over the square's symmetries, then interpolated in the logarithm to 128 pixels. No picture can be made out of it."
+    "made smaller to 256 pixels, normalised by ImageNet's mean and deviation, in decorrelated colours, their edges "
+    "faded out; averaged over the square's symmetries, then interpolated in the logarithm to 128 pixels. No picture "
+    "can be made out of it."
 )
 
 

@@ -122,7 +122,9 @@ def test_methods_stand_side_by_side(lab, screenshots):
     assert maps.count() == 2
     box = maps.nth(0).bounding_box()
     maps.nth(0).hover(position={"x": 0.6 * box["width"], "y": 0.4 * box["height"]})
-    lab.until("[...ww.querySelectorAll('.panels .tag:not(.offer)')].every((tag) => /row \\d.* ± /.test(tag.textContent))")
+    lab.until(
+        "[...ww.querySelectorAll('.panels .tag:not(.offer)')].every((tag) => /row \\d.* ± /.test(tag.textContent))"
+    )
     view.screenshot(path=screenshots / "side_by_side.png")
 
     # One alone, by click and by key, and back.

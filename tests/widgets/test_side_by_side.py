@@ -54,7 +54,9 @@ def test_methods_are_called_after_what_differs():
     assert list(read_methods(ww.Sobol(grid=5))) == ["Sobol"]
     assert list(read_methods([ww.Sobol(grid=8), ww.Sobol(grid=(4, 6))])) == ["grid 8", "grid 4 x 6"]
     several = [ww.Sobol(), ww.Sobol(baseline="blur", first_order=True)]
-    assert list(read_methods(several)) == ["baseline mean, first order no", "baseline blur, first order yes"]
+    assert list(read_methods(several)) == ["baseline mean", "baseline blur, first order"]
+    assert list(read_methods([ww.Sobol(), ww.Sobol(refine=True, grid=16)])) == ["grid 8", "grid 16, refine"]
+    assert list(read_methods([ww.Sobol(), ww.Sobol(first_order=True)])) == ["Sobol", "first order"]
     assert list(read_methods(METHODS)) == ["fine", "coarse"]
 
 

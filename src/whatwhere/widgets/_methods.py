@@ -137,22 +137,23 @@ def _call_by_difference(methods: list[Sobol]) -> list[str]:
     """Name methods by the options in which they differ."""
     told = [_options(method) for method in methods]
     differing = [option for option in told[0] if any(each[option] != told[0][option] for each in told)]
-    return [
-        ", ".join(f"{option.replace('_', ' ')} {each[option]}" for option in differing) or type(method).__name__
-        for method, each in zip(methods, told, strict=True)
-    ]
+    called = [", ".join(filter(None, (each[option] for option in differing))) for each in told]
+    return [name or type(method).__name__ for name, method in zip(called, methods, strict=True)]
 
 
 def _options(method: Sobol) -> dict[str, str]:
+    """Write each option as a title says it; what is off is not said."""
+    told = {
+        option.name: _words(option.name.replace("_", " "), getattr(method, option.name)) for option in fields(method)
+    }
     down, across = method.shape
-    told = {option.name: _word(getattr(method, option.name)) for option in fields(method)}
-    return {**told, "grid": str(down) if down == across else f"{down} x {across}"}
+    return {**told, "grid": f"grid {down}" if down == across else f"grid {down} x {across}"}
 
 
-def _word(value: Any) -> str:
+def _words(option: str, value: Any) -> str:
     if value is None or isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(getattr(value, "kind", None) or getattr(value, "__name__", value)).replace("_", " ")
+        return option if value else ""
+    return f"{option} {getattr(value, 'kind', None) or getattr(value, '__name__', value)}".replace("_", " ")
 
 
 def _same(one: Photo, other: Photo) -> bool:

@@ -24,16 +24,25 @@ class WriteLock:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._depth = 0  # of the holds of the thread that holds it
         self._behind: set[tuple[LockedWidget, str]] = set()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock, and say afterwards what others had to leave."""
         try:
-            with self._lock:
+            with self._lock, self._deeper():
                 yield
         finally:
             self._catch_up()
+
+    @contextlib.contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
 
     def say(self, widget: LockedWidget, key: str) -> None:
         """Have a widget say what is new of something, now or, where another thread is writing, right after it.
@@ -51,9 +60,12 @@ class WriteLock:
     def _catch_up(self) -> None:
         while self._behind and self._lock.acquire(blocking=False):
             try:
+                if self._depth:  # within a hold of this thread: it may be about to say what it read before
+                    return
                 if self._behind:  # taken out under the lock only
                     widget, key = self._behind.pop()
-                    widget._say_now(key)  # noqa: SLF001  # a widget of this module
+                    with self._deeper():
+                        widget._say_now(key)  # noqa: SLF001  # a widget of this module
             finally:
                 self._lock.release()
 

@@ -93,6 +93,7 @@ describe("colour maps", () => {
       "pairing",
       "refused",
       "split",
+      "thumbnails",
       "welcome",
       "whatif",
     ]);

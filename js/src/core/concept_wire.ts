@@ -1,6 +1,6 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
-import type { Failure, ImageInfo, State } from "./wire";
+import type { Failure, ImageInfo, State, StripInfo, ThumbnailsReply, ThumbnailsWanted } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";
 export type CropKind = "active" | "relevant" | "random" | "lowest";
@@ -55,6 +55,8 @@ export interface CropInfo {
 }
 
 export interface PhotoInfo extends ImageInfo {
+  /** In the strip of all photos. */
+  place: number;
   predicted: string;
   /** Its probability; null without a network. */
   p: number | null;
@@ -115,6 +117,7 @@ export interface ConceptTraits extends Record<string, unknown> {
   _photos: DataView[];
   /** The photo that is looked at, larger, by name. */
   _large: Record<string, DataView>;
+  _strip: StripInfo;
   /** uint8 planes (r, h, w) of each photo. */
   _codes: Record<string, DataView>;
   /** Code that the highest level stands for, a concept. */
@@ -173,6 +176,7 @@ export interface ConceptSent {
   map: { image: string; map_kind: MapKind };
   whatif: { image: string; scales: Record<string, number> };
   split: { concept: number };
+  thumbnails: ThumbnailsWanted;
 }
 
 export interface ClassChange {
@@ -195,6 +199,7 @@ export interface Part {
 
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
+  | ThumbnailsReply
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
   | { kind: "refused"; rid: string; message: string; superseded?: boolean };

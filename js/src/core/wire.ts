@@ -6,6 +6,8 @@
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
 
 export const VERSION: number = wire.version;
+/** Thumbnails that one message brings, at most. */
+export const THUMBNAILS: number = wire.thumbnails;
 export const PLANE_LEVELS: number = wire.plane_levels;
 export const COLORMAPS = wire.colormaps as readonly ColormapName[];
 export const TO_VIEW = new Set<string>(wire.to_view);
@@ -26,6 +28,28 @@ export interface ImageInfo {
   height: number;
   /** Box that the model's centre crop covers, in pixels of the photo: x0, y0, x1, y1. */
   seen: [number, number, number, number];
+}
+
+/** All photos of a view. */
+export interface StripInfo {
+  total: number;
+  /** Another one whenever they are others, or in another order. */
+  mark: number;
+}
+
+/** Asks for thumbnails of photos that are not saved, by their places in the strip. */
+export interface ThumbnailsWanted {
+  mark: number;
+  places: number[];
+}
+
+/** They are in `buffers`; of one that cannot be read the reason is told. */
+export interface ThumbnailsReply {
+  kind: "thumbnails";
+  rid: string;
+  mark: number;
+  images: { place: number; name?: string; error?: string }[];
+  buffers?: DataView[];
 }
 
 export interface Failure {
@@ -135,7 +159,11 @@ export interface Traits extends Record<string, unknown> {
   _class_count: number;
   _title: string;
   _images: ImageInfo[];
+  /** JPEG files, those of the first photos; of the others nothing. */
   _photos: DataView[];
+  /** The photo that is shown, where it is none of the first, by name. */
+  _large: Record<string, DataView>;
+  _strip: StripInfo;
   _status: Record<string, Status>;
   _maps: Record<string, MapInfo>;
   _planes: Record<string, DataView>;
@@ -166,6 +194,8 @@ export const PYTHON_TRAITS = [
   "_title",
   "_images",
   "_photos",
+  "_large",
+  "_strip",
   "_status",
   "_maps",
   "_planes",
@@ -187,6 +217,7 @@ export interface ToKernel {
   layer: { image: string; class: number; index: IndexName; score: ScoreName };
   /** Without a cell: leaves the search. */
   pairs: { image: string; cell: [number, number] | null };
+  thumbnails: ThumbnailsWanted;
 }
 
 export type Reply =
@@ -203,4 +234,5 @@ export type Reply =
       buffers?: DataView[];
     }
   | { kind: "pairing"; rid: string }
+  | ThumbnailsReply
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

@@ -24,6 +24,7 @@ import { deriveShown, PlaneStore, type Shown, type ViewState } from "./attributi
 import { makeStrip } from "./attribution/strip";
 import css from "./attribution/style.css";
 import { NO_PARTNERS } from "./attribution/words";
+import { Gallery } from "./shared/gallery";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
@@ -197,11 +198,12 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const selection = new Selection(model, follow, signal);
   const act = makeActions(model, selection, kernel, state, redraw, signal);
   const context: Context = { model, kernel, state, act, signal };
-  const photos = new PhotoStore(model, signal, redraw.request);
+  const gallery = new Gallery<object>(kernel, redraw.request);
+  const photos = new PhotoStore(model, signal, redraw.request, (place) => gallery.get(place)?.bytes);
   const stores = { planes: new PlaneStore(), layers: new LayerStore(model, kernel, redraw.request) };
   const explain = makeExplainer(context);
   const head = makeHead(context);
-  const strip = makeStrip(context, photos);
+  const strip = makeStrip(context, photos, gallery);
   const prediction = makePrediction(context);
   const heading = makeHeading(context);
   const picture = makePicture(context, photos);

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from whatwhere.widgets._concept_words import describe_bank
+from whatwhere.widgets._gallery import marks
 from whatwhere.widgets._planes import code_scales, probabilities, rounded, to_bytes
 from whatwhere.widgets._sprites import CropChooser, draw_sprite
 
@@ -66,6 +67,11 @@ class ConceptData:
         Its photos.
     expected : bool
         Whether effects may be told: room is kept for them, so that no photo goes when they come.
+
+    Attributes
+    ----------
+    mark, total : int
+        See `whatwhere.widgets._gallery.Gallery`.
     """
 
     def __init__(self, bank: ConceptBank, strip: Strip, *, expected: bool) -> None:
@@ -73,7 +79,10 @@ class ConceptData:
         self._expected = expected
         self._drawn: dict[tuple[Budget, int], _Drawn] = {}
         self._chosen: dict[Budget, tuple[int, int]] = {}  # photos, and their side
-        self.order = strip.order(bank)
+        self.order = strip.first(bank)
+        self._all = strip.order(bank)
+        self._places = {n: place for place, n in enumerate(self._all)}
+        self.mark, self.total = next(marks), len(self._all)
         self.scales = code_scales(bank)
         self._chooser = CropChooser(bank)
 
@@ -106,6 +115,7 @@ class ConceptData:
         return {
             "_bank": describe_bank(bank, facts),
             **crops,
+            "_strip": {"total": self.total, "mark": self.mark},
             "_images": [self._image(n) for n in shown],
             "_photos": photos,
             "_codes": {bank.images[n]: self._code_planes(n) for n in shown},
@@ -201,6 +211,7 @@ class ConceptData:
         logits = self.facts.logits.get(n)
         return {
             "name": bank.images[n],
+            "place": self._places.get(n, n),
             "width": round(frame.width, 1),
             "height": round(frame.height, 1),
             "seen": [round(edge, 1) for edge in frame.seen],
@@ -213,6 +224,24 @@ class ConceptData:
             "contributions": rounded(bank.contributions[n]) if known else [],
             "right": None if bank.target is None else predicted == bank.target,
         }
+
+    def tile(self, place: int) -> tuple[dict[str, Any], bytes]:
+        """Return what is told of a photo, and its thumbnail.
+
+        Parameters
+        ----------
+        place : int
+            Its place in the strip.
+
+        Returns
+        -------
+        told : dict
+            An entry of ``_images`` on the wire.
+        data : bytes
+            A JPEG file.
+        """
+        n = self._all[place]
+        return self._image(n), self.strip.thumbnail(n)
 
     def _code_planes(self, n: int) -> bytes:
         return to_bytes(np.moveaxis(self.bank.codes[n], -1, 0), self.scales)

@@ -145,7 +145,7 @@ class Explored:
         yield Step(0, 1, "head", bank)
         if bank is None or net is None:
             return
-        for step in net.facts(self.strip.order(bank)):
+        for step in net.facts(self.strip.first(bank)):
             facts = step.record or facts
             yield Step(step.done, step.total, step.stage, bank)
         self.facts = facts
@@ -213,6 +213,11 @@ class Explored:
         """
         n = self.number_of(name)
         return {} if n is None else {name: self.strip.large(n, budget.large)}
+
+    @property
+    def gallery(self) -> ConceptData | None:
+        """All photos, for those who scroll; None before there are any."""
+        return self._data
 
     @property
     def why_no_net(self) -> str:

@@ -10,6 +10,8 @@ import traitlets
 from whatwhere.attribution import Attribution, Sobol
 from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._errands import Errands
+from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
@@ -29,12 +31,15 @@ if TYPE_CHECKING:
     from whatwhere.pixels.images import Photo
 
 _PICTURE_WIDTH = 480
-_PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
+_PHOTO_BYTES = 100_000  # of all photos of a view together that are saved with the notebook
+_SAVED_PHOTOS = 20  # the first ones, and the one that is shown
+_LARGE_BYTES = 14_000  # of the one that is shown, where it is none of these
+_PAGE_PHOTO_BYTES = 2_400_000  # of all photos in an exported page
 _clicks = itertools.count(1)  # the latest of all views goes first
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(LinkedView):
+class AttributionView(LinkedView, Showing):
     """Where a network looks: photos with a living Sobol map.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -107,6 +112,8 @@ class AttributionView(LinkedView):
     _title = traitlets.Unicode().tag(sync=True)
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _large = traitlets.Dict().tag(sync=True)
+    _strip = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
     _maps = traitlets.Dict().tag(sync=True)
     _planes = traitlets.Dict().tag(sync=True)
@@ -122,6 +129,7 @@ class AttributionView(LinkedView):
         "explain": "_on_explain",
         "layer": "_on_layer",
         "pairs": "_on_pairs",
+        "thumbnails": "_on_thumbnails",
     }
 
     def __init__(
@@ -145,6 +153,7 @@ class AttributionView(LinkedView):
         self._gate = FrameGate()
         self._pair_gate = FrameGate()
         self._partners = Partners(model, lambda: self._say(_PARTNERS))
+        self._album, self._deliveries = Album(photos), Errands(str(model.device), lambda: None)
         self._begun = False
         traits.setdefault("score", own_score(self.method))
         told = [name for name in self._mirrors if name in traits]
@@ -152,13 +161,14 @@ class AttributionView(LinkedView):
         super().__init__(**traits)
         self._agree(told)
         self._begin_to_follow()
-        limit = _PHOTO_BYTES // len(photos)
         self.write(
             _class_count=len(model.class_names),
             _title=model.name,
             _images=[self._describe_image(name, photo) for name, photo in photos.items()],
-            _photos=[encode(to_picture(photo.pixels), limit=limit) for photo in photos.values()],
-            _status={name: self._describe_status(name) for name in photos},
+            _photos=self._encode_photos(_SAVED_PHOTOS, _PHOTO_BYTES),
+            _large=self._encode_large(),
+            _strip={"total": self._album.total, "mark": self._album.mark},
+            _status={name: self._describe_status(name) for name in list(photos)[:_SAVED_PHOTOS]},
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
@@ -196,7 +206,9 @@ class AttributionView(LinkedView):
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
         for job in getattr(self, "_jobs", {}).values():  # a view that refused its images is collected half made
             job.discard()
-        if hasattr(self, "_partners"):
+        if hasattr(self, "_deliveries"):
+            self._deliveries.drop_all()
+            self._album = Album({})
             self._partners.clear()
             self._drawn.clear()
             self._photo_of.clear()
@@ -317,6 +329,8 @@ class AttributionView(LinkedView):
         self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
+        if change["name"] == "selected_image":
+            self.write(_large=self._encode_large())
         name = self.selected_image
         if self.selected_class is not None:
             self._ask(name, self.selected_class)
@@ -416,7 +430,26 @@ class AttributionView(LinkedView):
             for name, record in self.attributions.items()
             if name in state["_maps"] and not record.preview
         }
+        if len(self._photo_of) > _SAVED_PHOTOS:
+            state |= {"_photos": self._encode_photos(len(self._photo_of), _PAGE_PHOTO_BYTES), "_large": {}}
         return {**state, "_status": {**state["_status"], **resting}, "_layers": layers}
+
+    def _gallery(self) -> Album:
+        return self._album
+
+    def _encode_photos(self, count: int, total: int) -> list[bytes]:
+        """Encode the first photos, in so many bytes together; of the others nothing is kept."""
+        photos = list(self._photo_of.values())
+        limit = total // min(count, len(photos))
+        kept = [encode(to_picture(photo.pixels), limit=limit) for photo in photos[:count]]
+        return [*kept, *[b""] * (len(photos) - len(kept))]
+
+    def _encode_large(self) -> dict[str, bytes]:
+        """Encode the photo that is shown, if it is none of the first."""
+        name = self.selected_image
+        if list(self._photo_of).index(name) < _SAVED_PHOTOS:
+            return {}
+        return {name: encode(to_picture(self._photo_of[name].pixels), limit=_LARGE_BYTES)}
 
     def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
         top, left, bottom, right = self._geometry(photo).seen

@@ -17,6 +17,7 @@ from whatwhere.widgets._concept_answers import Answering, describe_error
 from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
+from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.maps import ConceptMaps
     from whatwhere.model import VisionModel
     from whatwhere.widgets._errands import Errand
+    from whatwhere.widgets._gallery import Gallery
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["concepts"]
@@ -36,7 +38,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Answering, Choosing):
+class ConceptExplorer(Answering, Choosing, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     Parameters
@@ -122,6 +124,7 @@ class ConceptExplorer(Answering, Choosing):
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _large = traitlets.Dict().tag(sync=True)
+    _strip = traitlets.Dict().tag(sync=True)
     _codes = traitlets.Dict().tag(sync=True)
     _code_scales: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _grid: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -143,6 +146,7 @@ class ConceptExplorer(Answering, Choosing):
         "map": "_on_map",
         "whatif": "_on_whatif",
         "split": "_on_split",
+        "thumbnails": "_on_thumbnails",
     }
 
     def __init__(
@@ -168,6 +172,7 @@ class ConceptExplorer(Answering, Choosing):
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
         self._errands = Errands(self._device, lambda: self._say("errands"))
+        self._deliveries = Errands(self._device, lambda: None)
         self._unwatch: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
@@ -279,6 +284,7 @@ class ConceptExplorer(Answering, Choosing):
         if hasattr(self, "_explored"):  # a view that refused its bank is collected half made
             self._unwatch()
             self._errands.drop_all()
+            self._deliveries.drop_all()
             if self._source is not None and self._begun:
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._source, self._streamed, self._drawn = None, None, ()
@@ -481,6 +487,9 @@ class ConceptExplorer(Answering, Choosing):
         return self._errands.current or (look if look is not None and look.state not in ("idle", "done") else None)
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
+
+    def _gallery(self) -> Gallery | None:
+        return self._explored.gallery
 
     def _on_ack(self, content: dict[str, Any]) -> None:
         frame = content.get("seq")

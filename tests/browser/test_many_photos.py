@@ -56,7 +56,8 @@ PAINTED = """ww => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return data.some((v, i) => i % 4 < 3 && v > 0);
   });
-  return [seen.length, painted.length, [...strip.querySelectorAll("canvas")].filter((c) => c.width && c.width !== 300).length];
+  const all = [...strip.querySelectorAll("canvas")].filter((c) => c.width && c.width !== 300);
+  return [seen.length, painted.length, all.length];
 }"""
 ALL_PAINTED = f"(() => {{ const [seen, painted] = ({PAINTED})(ww); return seen > 0 && seen === painted; }})()"
 

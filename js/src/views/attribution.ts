@@ -63,14 +63,11 @@ function makeActions(
     chosen: Chosen,
   ) => {
     if (value === model.get(name)) return;
-    const start = performance.now();
     if (selection.state === "shared") {
       selection.set(chosen);
       kernel.poke();
     } else writer.set(name, value);
     redraw.now();
-    performance.clearMeasures("ww-draw");
-    performance.measure("ww-draw", { start, end: performance.now() });
     writer.save();
   };
   return {

@@ -11,14 +11,6 @@ import type { ViewState } from "./state";
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
 const SAVE_AFTER = 150;
 
-/** What was drawn last can be measured from outside. */
-function measured(draw: () => void): void {
-  const start = performance.now();
-  draw();
-  performance.clearMeasures("ww-draw");
-  performance.measure("ww-draw", { start, end: performance.now() });
-}
-
 /** Replaces, adds or, with an empty text, removes an entry. */
 function withEntry(dict: Record<string, string>, id: number, text: string): Record<string, string> {
   const { [id]: _, ...rest } = dict;
@@ -60,7 +52,7 @@ export function makeActions(
   }
   function select(ids: number[]): void {
     choose("selected_concepts", ids, { concepts: ids });
-    measured(redraw.now);
+    redraw.now();
     writer.save();
   }
   function apply(edit: Edit): void {
@@ -87,7 +79,7 @@ export function makeActions(
     selectImage(name) {
       if (name === model.get("selected_image")) return;
       choose("selected_image", name, { images: [name] });
-      measured(redraw.now);
+      redraw.now();
       writer.save();
     },
     setKind(kind) {

@@ -123,6 +123,30 @@ describe.each([
     expect(asked()).toEqual([]);
   });
 
+  it("offers to add a photo below it, and keeps what arrived when one comes behind", async () => {
+    const { fake, root, all, hello, frame, asked, answer } = make();
+    const adding = root.querySelector(".images > .strip ~ .adding > button") as HTMLElement;
+    expect(adding.textContent).toBe("Add a photo");
+    hello();
+    await frame();
+    Sight.all[0]?.scroll(true, all().slice(50, 51));
+    answer(asked()[0], { kind: "thumbnails", mark: 7, images: [tile(50, "photo 50")] }, [bytesOf([1])]);
+    await vi.waitFor(() => expect(all()[50]?.title).toContain("photo 50"));
+    const images = fake.get("_images") as { name: string }[];
+    fake.set("_images", [...images, { ...images[0], name: "added", place: 300 }]);
+    fake.set("_photos", [...(fake.get("_photos") as DataView[]), bytesOf([])]);
+    fake.set("_large", { added: bytesOf([1, 2]) });
+    fake.set("_strip", { total: 301, mark: 7 });
+    fake.set("selected_image", "added");
+    await frame();
+    expect(all()).toHaveLength(301);
+    expect(all()[300]?.title).toContain("added");
+    expect(all()[300]?.getAttribute("aria-checked")).toBe("true");
+    Sight.all[0]?.scroll(true, [all()[300] as HTMLElement]);
+    await frame();
+    expect(asked()).toHaveLength(1); // neither what is there nor what is saved
+  });
+
   it("ends its listening with the view", async () => {
     const { hello, frame } = make();
     hello();

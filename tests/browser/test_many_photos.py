@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
+import numpy as np
 import pytest
 from lab_driver import write_notebook
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -108,3 +111,40 @@ def test_three_hundred_photos(lab, screenshots, name, cell):
         page.get_by_text(re.compile(rf"{COUNT - saved} more photos need the kernel")).wait_for()
     page.screenshot(path=screenshots / f"many-{name}-page.png")
     page.close()
+
+
+@pytest.mark.parametrize(("name", "cell"), [("where", WHERE), ("what", WHAT)])
+def test_one_more_is_shown_and_there_after_a_reload(lab, screenshots, name, cell):
+    path = lab.server.root / f"more-{name}.ipynb"
+    write_notebook(path, [cell.replace("range(300)", "range(40)")])
+    lab.open(path.name)
+    lab.run_all()
+    lab.view(ready=1, state="done")
+    view = lab.view()
+    lab.until("ww.querySelectorAll('.strip button').length === 40")
+    lab.until(ALL_PAINTED)
+    blocks = np.random.default_rng(5).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(blocks).resize((640, 480), Image.Resampling.BICUBIC).save(file, "PNG")
+    more = {"name": "one more.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    view.locator("input[type=file]").set_input_files([more])
+    view.get_by_text("Added one more.").wait_for()
+    lab.view(ready=1, state="done", image="one more")
+    chosen = ".strip button:last-child[aria-checked=true]"
+    lab.until(f"ww.querySelectorAll('.strip button').length === 41 && ww.querySelector('{chosen}')")
+    lab.until(ALL_PAINTED)
+    assert lab.python("print(list(view._large), view._strip['total'])") == "['one more'] 41"
+    view.scroll_into_view_if_needed()
+    view.screenshot(path=screenshots / f"more-{name}.png")
+
+    # It goes out of sight and comes back; then the page is loaded anew.
+    view.locator(".strip button").first.click()
+    lab.until("ww.dataset.image !== 'one more'")
+    view.locator(".strip button").last.click()
+    lab.view(ready=1, state="done", image="one more")
+    lab.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    lab.reload()
+    view = lab.view(ready=1, image="one more", kernel=1)
+    lab.until(f"ww.querySelectorAll('.strip button').length === 41 && ww.querySelector('{chosen}')")
+    lab.until(ALL_PAINTED)
+    view.screenshot(path=screenshots / f"more-{name}-reloaded.png")

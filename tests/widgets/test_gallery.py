@@ -215,3 +215,100 @@ def test_thumbnails_are_small_and_whole(size, wanted):
     drawn = Image.open(io.BytesIO(draw_thumbnail(Image.new("RGB", size, "teal"))))
     assert drawn.size == wanted
     assert drawn.format == "JPEG"
+
+
+# -- photos that are added --------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_added_stands_behind_the_others_and_is_shown(view, messages):
+    view.start().wait(PATIENCE)
+    mark, saved = view._strip["mark"], sum(map(len, view._photos))
+    red = np.full((40, 32, 3), (0.9, 0.1, 0.1), np.float32)
+    assert view.add({"photo 0": red}) == ["photo 0 (2)"]
+    assert view.selected_image == "photo 0 (2)"
+    assert view._strip == {"total": COUNT + 1, "mark": mark}
+    assert colour(view._large["photo 0 (2)"]) == pytest.approx(red.mean((0, 1)), abs=0.03)
+    assert sum(map(len, view._photos)) < saved + 14_000
+    shown = view._images[-1]
+    assert (shown["name"], shown.get("place", COUNT)) == ("photo 0 (2)", COUNT)
+    del messages[:]
+    ask(view, [COUNT], mark=mark)
+    until(lambda: any(told["kind"] == "thumbnails" for told, _ in messages))
+    told, buffers = next(each for each in messages if each[0]["kind"] == "thumbnails")
+    assert (told["images"][0]["name"], told["images"][0]["place"]) == ("photo 0 (2)", COUNT)
+    assert colour(buffers[0]) == pytest.approx(red.mean((0, 1)), abs=0.03)
+
+
+def test_of_an_attribution_view_no_more_are_saved_for_those_that_are_added(net, pictures):
+    first = {name: pictures[name] for name in list(pictures)[:18]}
+    with_methods = {"short": ww.Sobol(grid=3, rows=2), "long": ww.Sobol(grid=3, rows=4)}
+    view = ww.AttributionView(net, first, method=with_methods)
+    names = view.add({f"more {n}": pictures[f"photo {n}"] for n in range(20, 24)})
+    assert held(view) == list(range(20))
+    assert sum(map(len, view._photos)) <= 100_000
+    assert list(view._large) == []  # the first of them is one of those that are saved
+    view.selected_image = names[-1]
+    assert list(view._large) == names[-1:]
+    assert all({name, f"{name}\0001"} <= set(view._status) for name in names)  # by both methods
+    assert sum(map(bool, view.exported_state()["_photos"])) == 22
+    view.close()
+
+
+@pytest.mark.parametrize("which", ["photo 55", "guest"])
+def test_those_that_are_not_saved_are_there_at_their_own_size(view, messages, pictures, which):
+    view.start().wait(PATIENCE)
+    view.add({"guest": np.full((50, 60, 3), 0.5, np.float32)})
+    view.selected_image = "photo 0"
+    view._receive(view, {"kind": "full", "rid": "f", "v": 1, "image": which}, [])
+    until(lambda: any(told["kind"] == "full" for told, _ in messages))
+    _, (data,) = next(each for each in messages if each[0]["kind"] == "full")
+    whole = pictures.get(which, np.empty((50, 60, 3)))
+    assert Image.open(io.BytesIO(data)).size == whole.shape[1::-1]
+
+
+def test_guests_beyond_the_budget_are_in_the_strip(net, bank, pictures, monkeypatch):
+    view = ww.ConceptExplorer(bank, net, pictures)
+    sent = []
+    view.start().wait(PATIENCE)
+    noise = np.random.default_rng(3)
+    guests = {f"guest {n}": noise.random((260, 260, 3), dtype=np.float32) for n in range(20)}
+    view.add(guests)
+    saved = [each["name"] for each in view._images]
+    assert "guest 19" in saved
+    assert "guest 3" not in saved
+    monkeypatch.setattr(view, "send", lambda content, **_: sent.append(content))
+    ask(view, [COUNT + 3])
+    until(lambda: any(each["kind"] == "thumbnails" for each in sent))
+    (told,) = next(each for each in sent if each["kind"] == "thumbnails")["images"]
+    assert (told["name"], told["right"]) == ("guest 3", None)
+    view.selected_image = "guest 3"
+    until(lambda: any(each["name"] == "guest 3" and each["place"] == COUNT + 3 for each in view._images))
+    view.close()
+
+
+def test_a_guest_of_a_bank_without_photos_can_be_looked_at_again(net, bank, tmp_path):
+    bank.save(tmp_path / "bank.safetensors")
+    view = ww.ConceptExplorer(ww.ConceptBank.load(tmp_path / "bank.safetensors"), net)
+    view.start().wait(PATIENCE)
+    noise = np.random.default_rng(4)
+    view.add({f"guest {n}": noise.random((300, 300, 3), dtype=np.float32) for n in range(40)})
+    assert "guest 0" in [each["name"] for each in view._images]  # it is shown
+    view.selected_image = "guest 39"
+    view.selected_image = "guest 1"
+    until(lambda: "guest 1" in [each["name"] for each in view._images])
+    assert view._strip["total"] == 40
+    view.close()
+
+
+def test_guests_that_leave_take_their_pictures_with_them(net, bank, pictures):
+    view = ww.ConceptExplorer(bank, net, pictures)
+    view.start().wait(PATIENCE)
+    strip, (red, green) = view._explored.strip, np.eye(3, dtype=np.float32)[:2]
+    view.add({"red": np.broadcast_to(red, (40, 40, 3))})
+    assert colour(strip.thumbnail(COUNT)) == pytest.approx(red, abs=0.05)
+    assert list(strip.empty()) == ["red"]
+    view.add({"green": np.broadcast_to(green, (40, 40, 3))})
+    assert view._explored.strip is strip
+    assert colour(strip.thumbnail(COUNT)) == pytest.approx(green, abs=0.05)
+    assert colour(strip.jpeg(COUNT, 64, 70)) == pytest.approx(green, abs=0.05)
+    view.close()

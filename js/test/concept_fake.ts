@@ -75,8 +75,9 @@ function makeCrops(row: number): CropInfo[] {
 }
 
 export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTraits {
-  const photo = (name: string, contributions: number[]) => ({
+  const photo = (name: string, contributions: number[], place: number) => ({
     name,
+    place,
     width: 100,
     height: 100,
     seen: [0, 0, 100, 100] as [number, number, number, number],
@@ -108,9 +109,10 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     _sprite: bytesOf([]),
     _sprite_side: 8,
     _sprite_columns: 4,
-    _images: [photo("pond", [3, 1, -0.5]), photo("lake", [1, 0, 0])],
+    _images: [photo("pond", [3, 1, -0.5], 0), photo("lake", [1, 0, 0], 1)],
     _photos: [],
     _large: {},
+    _strip: { total: 2, mark: 1 },
     _codes: { pond: bytesOf(Array.from({ length: 12 }, (_, i) => i * 20)), lake: bytesOf(Array(12).fill(0)) },
     _code_scales: [10, 5, 2],
     _grid: [2, 2],

@@ -156,6 +156,8 @@ export function makeState(more: Partial<Traits> = {}): Traits {
       { name: "cat", width: 400, height: 400, seen: [0, 0, 400, 400] },
     ],
     _photos: [],
+    _large: {},
+    _strip: { total: 2, mark: 1 },
     _status: { coffee: makeStatus("done", { rows: 32, done: 2145, seconds: 41 }), cat: makeStatus("empty") },
     _maps: { coffee: makeMap() },
     _planes: { coffee: makePlanes(3, 6) },

@@ -95,6 +95,7 @@ describe("colour maps", () => {
       "pairing",
       "refused",
       "split",
+      "thumbnails",
       "welcome",
       "whatif",
     ]);

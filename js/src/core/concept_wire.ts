@@ -1,6 +1,6 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
-import type { Failure, ImageInfo, State } from "./wire";
+import type { Failure, ImageInfo, State, StripInfo, ThumbnailsReply, ThumbnailsWanted } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";
 export type CropKind = "active" | "relevant" | "random" | "lowest";
@@ -57,6 +57,8 @@ export interface CropInfo {
 }
 
 export interface PhotoInfo extends ImageInfo {
+  /** In the strip of all photos. */
+  place: number;
   predicted: string;
   /** Its probability; null without a network. */
   p: number | null;
@@ -122,6 +124,7 @@ export interface ConceptTraits extends Record<string, unknown> {
   _photos: DataView[];
   /** The photo that is looked at, larger, by name. */
   _large: Record<string, DataView>;
+  _strip: StripInfo;
   /** uint8 planes (r, h, w) of each photo. */
   _codes: Record<string, DataView>;
   /** Code that the highest level stands for, a concept. */
@@ -187,6 +190,7 @@ export interface ConceptSent {
   rank: { concepts: number };
   /** The photo at its own size. */
   full: { image: string };
+  thumbnails: ThumbnailsWanted;
 }
 
 export interface ClassChange {
@@ -210,6 +214,7 @@ export interface Part {
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
   | { kind: "added"; rid: string; name: string }
+  | ThumbnailsReply
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
   | { kind: "full"; rid: string; buffers: DataView[] }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }

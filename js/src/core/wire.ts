@@ -6,6 +6,8 @@
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
 
 export const VERSION: number = wire.version;
+/** Thumbnails that one message brings, at most. */
+export const THUMBNAILS: number = wire.thumbnails;
 export const PLANE_LEVELS: number = wire.plane_levels;
 export const COLORMAPS = wire.colormaps as readonly ColormapName[];
 export const TO_VIEW = new Set<string>(wire.to_view);
@@ -26,6 +28,28 @@ export interface ImageInfo {
   height: number;
   /** Box that the model's centre crop covers, in pixels of the photo: x0, y0, x1, y1. */
   seen: [number, number, number, number];
+}
+
+/** All photos of a view. */
+export interface StripInfo {
+  total: number;
+  /** Another one whenever they are others, or in another order; not where photos come behind them. */
+  mark: number;
+}
+
+/** Asks for thumbnails of photos that are not saved, by their places in the strip. */
+export interface ThumbnailsWanted {
+  mark: number;
+  places: number[];
+}
+
+/** They are in `buffers`; of one that cannot be read the reason is told. */
+export interface ThumbnailsReply {
+  kind: "thumbnails";
+  rid: string;
+  mark: number;
+  images: { place: number; name?: string; error?: string }[];
+  buffers?: DataView[];
 }
 
 export interface Failure {
@@ -139,7 +163,11 @@ export interface Traits extends Record<string, unknown> {
   /** Names of the methods. */
   _methods: string[];
   _images: ImageInfo[];
+  /** JPEG files, those of the first photos; of the others nothing. */
   _photos: DataView[];
+  /** The photo that is shown, where it is none of the first, by name. */
+  _large: Record<string, DataView>;
+  _strip: StripInfo;
   /** These are by the photo's name for the first method; see `keyOf`. */
   _status: Record<string, Status>;
   _maps: Record<string, MapInfo>;
@@ -181,6 +209,8 @@ export const PYTHON_TRAITS = [
   "_methods",
   "_images",
   "_photos",
+  "_large",
+  "_strip",
   "_status",
   "_maps",
   "_planes",
@@ -209,6 +239,7 @@ export interface ToKernel {
   photo: { name: string };
   /** The photo at its own size. */
   full: { image: string };
+  thumbnails: ThumbnailsWanted;
 }
 
 export type Reply =
@@ -227,4 +258,5 @@ export type Reply =
     }
   | { kind: "pairing"; rid: string }
   | { kind: "added"; rid: string; name: string }
+  | ThumbnailsReply
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

@@ -34,6 +34,7 @@ import { makeStrip } from "./attribution/strip";
 import css from "./attribution/style.css";
 import { kernelWords, NO_PARTNERS } from "./attribution/words";
 import { makeArriving } from "./shared/arriving";
+import { Gallery } from "./shared/gallery";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
@@ -72,14 +73,11 @@ function makeActions(
     chosen: Chosen,
   ) => {
     if (value === model.get(name)) return;
-    const start = performance.now();
     if (selection.state === "shared") {
       selection.set(chosen);
       kernel.poke();
     } else writer.set(name, value);
     redraw.now();
-    performance.clearMeasures("ww-draw");
-    performance.measure("ww-draw", { start, end: performance.now() });
     writer.save();
   };
   return {
@@ -222,12 +220,13 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const selection = new Selection(model, follow, signal);
   const act = makeActions(model, selection, kernel, state, redraw, signal);
   const context: Context = { model, kernel, state, act, signal };
-  const photos = new PhotoStore(model, signal, redraw.request);
+  const gallery = new Gallery<object>(kernel, redraw.request);
+  const photos = new PhotoStore(model, signal, redraw.request, (place) => gallery.get(place)?.bytes);
   const stores = { planes: new PlaneStore(), layers: new LayerStore(model, kernel, redraw.request) };
   const explain = makeExplainer(context);
   const head = makeHead(context);
   const arriving = makeArriving(context);
-  const strip = makeStrip(context, photos, arriving.node);
+  const strip = makeStrip(context, photos, gallery, arriving.node);
   const prediction = makePrediction(context);
   const heading = makeHeading(context);
   const picture = makePicture(context, photos);

@@ -127,7 +127,7 @@ function makeAcknowledger(model: Model, kernel: ConceptKernel): () => void {
 /** Makes all parts, and where they stand. */
 function makeParts(context: Context) {
   const { model, act, signal } = context;
-  const photos = new PhotoStore(model, signal, act.redraw);
+  const photos = new PhotoStore(model as unknown as AnyModel, signal, act.redraw);
   const sprite = new Sprite(signal, act.redraw);
   const maps = makeMaps(context);
   const head = makeHead(context, KEYS);

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from whatwhere.widgets._concept_words import describe_bank
+from whatwhere.widgets._gallery import marks
 from whatwhere.widgets._guests import with_guests
 from whatwhere.widgets._planes import code_scales, probabilities, rounded, to_bytes
 from whatwhere.widgets._sprites import CropChooser, draw_sprite
@@ -67,6 +68,11 @@ class ConceptData:
         Its photos, and guests.
     expected : bool
         Whether effects may be told: room is kept for them, so that no photo goes when they come.
+
+    Attributes
+    ----------
+    mark, total : int
+        See `whatwhere.widgets._gallery.Gallery`.
     """
 
     def __init__(self, bank: ConceptBank, strip: GuestStrip, *, expected: bool) -> None:
@@ -75,7 +81,10 @@ class ConceptData:
         self._expected = expected
         self._drawn: dict[tuple[Budget, int], _Drawn] = {}
         self._chosen: dict[tuple[Budget, int], tuple[int, int, int]] = {}  # photos, guests, and their side
-        self.order = strip.order(bank)
+        self.order = strip.first(bank)
+        self._all = strip.order(bank)
+        self._places = {n: place for place, n in enumerate(self._all)}
+        self.mark, self.total = next(marks), len(self._all)
         self.scales = code_scales(bank)
         self._chooser = CropChooser(bank)
 
@@ -99,8 +108,7 @@ class ConceptData:
             Private traits by name.
         """
         bank, self.facts = self.bank, facts
-        if len(self._seen.images) != len(bank.images) + len(self.strip.guests):
-            self._seen = with_guests(bank, self.strip.guests)
+        self._meet_guests()
         room, left = self._room(budget)
         effects = facts.effects.astype("<f4").tobytes() if room and facts.effects is not None else b""
         crops = self.crops(budget, opened=opened)
@@ -110,6 +118,7 @@ class ConceptData:
         return {
             "_bank": describe_bank(bank, facts),
             **crops,
+            "_strip": {"total": self.total, "mark": self.mark},
             "_images": [self._image(n) for n in shown],
             "_photos": photos,
             "_codes": {self._seen.images[n]: self._code_planes(n) for n in shown},
@@ -123,6 +132,16 @@ class ConceptData:
             "_logits": np.stack(logits).astype("<f2").tobytes() if effects and logits else b"",
             "_classes": [bank.class_names.label(k) for k in range(len(bank.class_names))] if effects else [],
         }
+
+    def _meet_guests(self) -> None:
+        """Put guests that came behind all photos; the places of the others stay."""
+        guests = dict(self.strip.guests)
+        new = self.strip.numbers[len(self._seen.images) - len(self.bank.images) : len(guests)]
+        if new:
+            self._seen = with_guests(self.bank, guests)
+            self._places |= {n: place for place, n in enumerate(new, len(self._all))}
+            self._all = [*self._all, *new]
+            self.total = len(self._all)
 
     def _room(self, budget: Budget) -> tuple[int, int]:
         """Say how many bytes effects on all classes take, with their names, and what is left for crops and photos."""
@@ -180,9 +199,9 @@ class ConceptData:
             self._chosen[key] = self._fit_photos(budget, limit, guests, logits=logits)
         own, newest, side = self._chosen[key]
         shown, guests = self.order[:own], guests[len(guests) - newest :]
-        if extra is not None and shown and extra not in [*shown, *guests]:
-            shown[-1] = extra
-        shown += guests
+        if extra is not None and self.strip.has(extra) and extra not in [*shown, *guests]:
+            (shown or guests)[-1:] = [extra]
+        shown = [*shown, *guests]
         return shown, [self.strip.jpeg(n, side, budget.photo_quality) for n in shown]
 
     def _fit_photos(self, budget: Budget, limit: int, guests: list[int], *, logits: bool) -> tuple[int, int, int]:
@@ -216,6 +235,7 @@ class ConceptData:
         logits = self.facts.logits.get(n)
         return {
             "name": bank.images[n],
+            "place": self._places.get(n, n),
             "width": round(frame.width, 1),
             "height": round(frame.height, 1),
             "seen": [round(edge, 1) for edge in frame.seen],
@@ -228,6 +248,24 @@ class ConceptData:
             "contributions": rounded(bank.contributions[n]) if known else [],
             "right": None if bank.target is None or n in self.strip.numbers else predicted == bank.target,
         }
+
+    def tile(self, place: int) -> tuple[dict[str, Any], bytes]:
+        """Return what is told of a photo, and its thumbnail.
+
+        Parameters
+        ----------
+        place : int
+            Its place in the strip.
+
+        Returns
+        -------
+        told : dict
+            An entry of ``_images`` on the wire.
+        data : bytes
+            A JPEG file.
+        """
+        n = self._all[place]
+        return self._image(n), self.strip.thumbnail(n)
 
     def _code_planes(self, n: int) -> bytes:
         return to_bytes(np.moveaxis(self._seen.codes[n], -1, 0), self.scales)

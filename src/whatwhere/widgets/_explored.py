@@ -92,8 +92,7 @@ class Explored:
             before, self.strip = self.strip, GuestStrip(own, len(bank.images), look)
         else:
             before = self.strip
-        self._returning |= {name: each.photo for name, each in before.guests.items()}
-        before.guests.clear()  # what was found of them are codes of other concepts
+        self._returning |= before.empty()
         if bank.complete and self._model is not None:
             self.net = ConceptNet(bank.on(self._model, images=self._images), self.strip)
         self.bank, self.facts = bank, Facts()
@@ -164,7 +163,7 @@ class Explored:
         yield Step(0, 1, "head", bank)
         if bank is None or net is None:
             return
-        for step in net.facts(self.strip.order(bank)):
+        for step in net.facts(self.strip.first(bank)):
             facts = step.record or facts
             yield Step(step.done, step.total, step.stage, bank)
         for name, photo in list(self._returning.items()):
@@ -310,6 +309,11 @@ class Explored:
         """
         n = self.number_of(name)
         return {} if n is None else {name: self.strip.large(n, budget.large)}
+
+    @property
+    def gallery(self) -> ConceptData | None:
+        """All photos, for those who scroll; None before there are any."""
+        return self._data
 
     @property
     def why_no_net(self) -> str:

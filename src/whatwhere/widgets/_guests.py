@@ -127,6 +127,21 @@ class GuestStrip(Strip):
         """
         return self._first + list(self.guests).index(name) if name in self.guests else None
 
+    def empty(self) -> dict[str, Photo]:
+        """Have all guests leave, since what was found of them does not hold for other concepts.
+
+        Returns
+        -------
+        dict of str to Photo
+            Their photos by name.
+        """
+        left = {name: each.photo for name, each in self.guests.items()}
+        self.guests.clear()
+        self._small = {n: each for n, each in list(self._small.items()) if n < self._first}
+        self._encoded = {key: each for key, each in list(self._encoded.items()) if key[0] < self._first}
+        self._thumbnails = {n: each for n, each in list(self._thumbnails.items()) if n < self._first}
+        return left  # others will have their numbers
+
     def order(self, bank: ConceptBank) -> list[int]:
         """Put the bank's own photos in order; see `Strip.order`."""
         return self._own.order(bank)

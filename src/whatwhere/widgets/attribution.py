@@ -13,6 +13,7 @@ from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED, Arriving, encode_beside, free_name
 from whatwhere.widgets._errands import Errands
 from whatwhere.widgets._full_photos import FullPhotos
+from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     from whatwhere.pixels.images import Photo
 
 _PICTURE_WIDTH = 480
-_PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
+_PHOTO_BYTES = 100_000  # of all photos of a view together that are saved with the notebook
+_SAVED_PHOTOS = 20  # the first ones, and the one that is shown
+_LARGE_BYTES = 14_000  # of the one that is shown, where it is none of these
+_PAGE_PHOTO_BYTES = 2_400_000  # of all photos in an exported page
 _Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and files made anew for it
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
+class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
     """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -129,6 +133,8 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
     _methods: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _large = traitlets.Dict().tag(sync=True)
+    _strip = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
     _maps = traitlets.Dict().tag(sync=True)
     _planes = traitlets.Dict().tag(sync=True)
@@ -146,6 +152,7 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
         "pairs": "_on_pairs",
         "photo": "_on_photo",
         "full": "_on_full",
+        "thumbnails": "_on_thumbnails",
     }
 
     def __init__(
@@ -171,6 +178,7 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
         self._pair_gate = FrameGate()
         self._partners = Partners(model, lambda: self._say(_PARTNERS))
         self._errands, self._arrived = Errands(str(model.device), lambda: None), deque()
+        self._deliveries, self._album = Errands(str(model.device), lambda: None), Album(photos)
         self._begun = False
         own = {own_score(each) for each in self.methods.values()}
         traits.setdefault("score", own.pop() if len(own) == 1 else OWN)
@@ -179,14 +187,15 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
         super().__init__(**traits)
         self._agree(told)
         self._begin_to_follow()
-        limit = _PHOTO_BYTES // len(photos)
         self.write(
             _class_count=len(model.class_names),
             _title=model.name,
             _methods=list(self.methods),
             _images=[self._describe_image(name, photo) for name, photo in photos.items()],
-            _photos=[encode(to_picture(photo.pixels), limit=limit) for photo in photos.values()],
-            _status={key: self._describe_status(key) for key in self._jobs},
+            _photos=self._encode_photos(_SAVED_PHOTOS, _PHOTO_BYTES),
+            _large=self._encode_large(),
+            _strip=self._describe_strip(),
+            _status=self._describe_all(list(photos)[:_SAVED_PHOTOS]),
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
@@ -276,6 +285,8 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
             self._runs.discard()
         if hasattr(self, "_partners"):
             self._errands.drop_all()
+            self._deliveries.drop_all()
+            self._album = Album({})
             self._partners.clear()
             self._drawn.clear()
         layout = self._trait_values.get("layout")
@@ -365,21 +376,25 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
         yield Step(1, 1, "photo", self._encode(photo))
 
     def _encode(self, photo: Photo) -> _Read:
+        if len(self._photo_of) >= _SAVED_PHOTOS:
+            return photo, {}
         kept = dict(zip(list(self._photo_of), self._photos, strict=False))
         return photo, encode_beside(photo, dict(self._photo_of), kept, _PHOTO_BYTES)
 
     def _take_in(self, name: str, read: _Read) -> str:
         photo, encoded = read
+        saved = len(self._photo_of) < _SAVED_PHOTOS
         kept = dict(zip(self._photo_of, self._photos, strict=True)) | encoded
-        name = free_name(name, self._photo_of)
-        kept[name] = kept.pop("")
+        name, arrived = free_name(name, self._photo_of), kept.pop("", b"")
+        kept[name] = arrived if saved else b""
         self._runs.add(name, photo)
-        keys = self._runs.keys(name)
-        self._asked |= {key: set() for key in keys}
+        self._album.add(name, photo)
+        self._asked |= {key: set() for key in self._runs.keys(name)}
         self.write(
             _images=[*self._images, self._describe_image(name, photo)],
             _photos=[kept[each] for each in self._photo_of],
-            _status={**self._status, **{key: self._describe_status(key) for key in keys}},
+            _strip=self._describe_strip(),
+            _status={**self._status, **self._describe_all([name])},
         )
         if self._begun:
             self._runs.start_behind(name)  # until somebody looks at it
@@ -419,6 +434,8 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
         self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
+        if change["name"] == "selected_image":
+            self.write(_large=self._encode_large())
         name = self.selected_image
         if self.selected_class is not None:
             self._ask(name, self.selected_class)
@@ -532,7 +549,29 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
             for key, record in self._runs.records()
             if key in state["_maps"] and not record.preview
         }
+        if len(self._photo_of) > _SAVED_PHOTOS:
+            state |= {"_photos": self._encode_photos(len(self._photo_of), _PAGE_PHOTO_BYTES), "_large": {}}
         return {**state, "_status": {**state["_status"], **resting}, "_layers": layers}
+
+    def _gallery(self) -> Album:
+        return self._album
+
+    def _describe_strip(self) -> dict[str, int]:
+        return {"total": self._album.total, "mark": self._album.mark}
+
+    def _encode_photos(self, count: int, total: int) -> list[bytes]:
+        """Encode the first photos, in so many bytes together; of the others nothing is kept."""
+        photos = list(self._photo_of.values())
+        limit = total // min(count, len(photos))
+        kept = [encode(to_picture(photo.pixels), limit=limit) for photo in photos[:count]]
+        return [*kept, *[b""] * (len(photos) - len(kept))]
+
+    def _encode_large(self) -> dict[str, bytes]:
+        """Encode the photo that is shown, if it is none of the first."""
+        name = self.selected_image
+        if list(self._photo_of).index(name) < _SAVED_PHOTOS:
+            return {}
+        return {name: encode(to_picture(self._photo_of[name].pixels), limit=_LARGE_BYTES)}
 
     def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
         top, left, bottom, right = self._geometry(photo).seen
@@ -540,6 +579,10 @@ class AttributionView(Arriving["_Read"], FullPhotos, LinkedView):
 
     def _geometry(self, photo: Photo) -> Geometry:
         return self._model.preprocess.geometry(photo)
+
+    def _describe_all(self, names: list[str]) -> dict[str, Any]:
+        """Say how far photos are, by all methods."""
+        return {key: self._describe_status(key) for name in names for key in self._runs.keys(name)}
 
     def _describe_status(self, key: str) -> dict[str, Any]:
         return describe_status(self._jobs[key], self._runs.rows_of(key))

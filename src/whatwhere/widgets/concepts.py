@@ -21,6 +21,7 @@ from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
 from whatwhere.widgets._full_photos import FullPhotos
+from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
     from whatwhere.widgets._errands import Errand
+    from whatwhere.widgets._gallery import Gallery
     from whatwhere.widgets._guests import Seen
     from whatwhere.widgets.selection import Selection
 
@@ -43,7 +45,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
+class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
@@ -136,6 +138,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _large = traitlets.Dict().tag(sync=True)
+    _strip = traitlets.Dict().tag(sync=True)
     _codes = traitlets.Dict().tag(sync=True)
     _code_scales: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _grid: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -160,6 +163,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
         "rank": "_on_rank",
         "photo": "_on_photo",
         "full": "_on_full",
+        "thumbnails": "_on_thumbnails",
     }
 
     def __init__(
@@ -186,6 +190,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
         self._errands, self._arrived = Errands(self._device, lambda: self._say("errands")), deque()
+        self._deliveries = Errands(self._device, lambda: None)
         self._unwatch: Callable[[], None] = lambda: None
         self._unlook: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
@@ -338,6 +343,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
         if hasattr(self, "_explored"):  # a view that refused its bank is collected half made
             self._unwatch()
             self._errands.drop_all()
+            self._deliveries.drop_all()
             if self._source is not None and self._begun:
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._source, self._streamed, self._drawn = None, None, ()
@@ -569,6 +575,9 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos):
         return self._errands.current or (look if look is not None and look.state not in ("idle", "done") else None)
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
+
+    def _gallery(self) -> Gallery | None:
+        return self._explored.gallery
 
     def _on_ack(self, content: dict[str, Any]) -> None:
         frame = content.get("seq")

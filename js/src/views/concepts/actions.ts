@@ -12,14 +12,6 @@ import { ADD_ANOTHER, letters } from "./words";
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
 const SAVE_AFTER = 150;
 
-/** What was drawn last can be measured from outside. */
-function measured(draw: () => void): void {
-  const start = performance.now();
-  draw();
-  performance.clearMeasures("ww-draw");
-  performance.measure("ww-draw", { start, end: performance.now() });
-}
-
 /** Replaces, adds or, with an empty text, removes an entry. */
 function withEntry(dict: Record<string, string>, id: number, text: string): Record<string, string> {
   const { [id]: _, ...rest } = dict;
@@ -65,7 +57,7 @@ export function makeActions(
     state.hint = "";
     if (ids.length === 0) state.opened ??= selected().at(-1) ?? null; // what is told of below stays
     choose("selected_concepts", ids, { concepts: ids });
-    measured(redraw.now);
+    redraw.now();
     writer.save();
   }
   function apply({ rank, ...edit }: Edit): void {
@@ -107,7 +99,7 @@ export function makeActions(
     selectImage(name) {
       if (name === model.get("selected_image")) return;
       choose("selected_image", name, { images: [name] });
-      measured(redraw.now);
+      redraw.now();
       writer.save();
     },
     setKind(kind) {

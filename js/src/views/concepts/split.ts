@@ -4,8 +4,8 @@ import { decodeBase64 } from "../../core/bytes";
 import type { Part as ConceptPart } from "../../core/concept_wire";
 import { h, on, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
+import { decodeJpeg } from "../shared/jpeg";
 import type { Context, Part } from "./context";
-import { decodeJpeg } from "./sprite";
 import { APART_FIRST, kernelWords, partsWords, SPLITTING } from "./words";
 
 /** Crops of a part that are shown. */

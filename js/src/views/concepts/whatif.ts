@@ -2,7 +2,7 @@
 
 import type { ClassChange, ConceptTraits } from "../../core/concept_wire";
 import type { AnyModel } from "../../core/model";
-import { readFloats, readHalves } from "./codec";
+import { readHalves } from "./codec";
 
 /** Probabilities of logits; of a single one it is that of its class against none. */
 export function softmax(logits: Float32Array): Float32Array {
@@ -77,7 +77,7 @@ export class WhatIf {
   /** Whether Python sent what it takes. */
   get exact(): boolean {
     const classes = this.#model.get("_classes")?.length ?? 0;
-    return classes > 0 && (this.#model.get("_effects")?.byteLength ?? 0) >= 4 * classes;
+    return classes > 0 && (this.#model.get("_effects")?.byteLength ?? 0) >= 2 * classes;
   }
 
   /**
@@ -96,7 +96,7 @@ export class WhatIf {
     if (!codes || !logits) return null;
     const bytes = this.#model.get("_effects");
     if (bytes !== this.#effectsOf) {
-      this.#effects = readFloats(bytes);
+      this.#effects = readHalves(bytes, 0, bytes.byteLength >> 1);
       this.#effectsOf = bytes;
     }
     const after = scaleLogits(logits, this.#effects, codes, factors);

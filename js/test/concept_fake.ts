@@ -14,10 +14,6 @@ export function bytesOf(values: number[]): DataView {
   return shifted(Uint8Array.from(values));
 }
 
-export function floatsOf(values: number[]): DataView {
-  return shifted(new Uint8Array(Float32Array.from(values).buffer));
-}
-
 /** Small numbers as half-precision bits: multiples of 1/1024 from -2 to 2 are exact enough for tests. */
 export function halvesOf(values: number[]): DataView {
   const bits = values.map((value) => {
@@ -119,7 +115,7 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     _overlays: {},
     _overlay_scales: {},
     _present: { pond: [1, 1, 0], lake: [0, 0, 0] },
-    _effects: floatsOf([1, 0, 0, -1, 0, 2, 0, 0, 0, 0, 0, 0]),
+    _effects: halvesOf([1, 0, 0, -1, 0, 2, 0, 0, 0, 0, 0, 0]),
     _mean_codes: { pond: [2, 0.5, 0], lake: [0, 0, 0] },
     _logits: halvesOf([2, 1, 0, -1, 0, 0, 0, 0]),
     _classes: ["tench", "pike", "eel", "hog"],

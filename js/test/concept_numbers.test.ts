@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import wire from "../../src/whatwhere/widgets/wire.json";
 import { CONCEPT_HEARING, CONCEPT_PUBLIC } from "../src/core/concept_wire";
 import { signed } from "../src/core/format";
-import { CellStore, decodeCells, decodeOverlay, halfToNumber, readFloats } from "../src/views/concepts/codec";
+import { CellStore, decodeCells, decodeOverlay, halfToNumber, readHalves } from "../src/views/concepts/codec";
 import { evidenceScale, splitEvidence } from "../src/views/concepts/evidence_sums";
 import { History } from "../src/views/concepts/history";
 import { opacityOf, textureAt } from "../src/views/concepts/overlay";
@@ -11,7 +11,7 @@ import { hueOn, inkOn, textureOf } from "../src/views/concepts/palette";
 import { type Concept, cropsOf, deriveShown, type ViewState } from "../src/views/concepts/state";
 import { pickClasses, scaleLogits, softmax, WhatIf } from "../src/views/concepts/whatif";
 import { KINDS, TABS } from "../src/views/concepts/words";
-import { bytesOf, floatsOf, makeBank, makeConceptModel, makeConceptState } from "./concept_fake";
+import { bytesOf, halvesOf, makeBank, makeConceptModel, makeConceptState } from "./concept_fake";
 
 const STATE: ViewState = {
   opened: null,
@@ -54,7 +54,7 @@ describe("bytes", () => {
   });
 
   it("reads through odd offsets", () => {
-    expect([...readFloats(floatsOf([1.5, -2]))]).toEqual([1.5, -2]);
+    expect([...readHalves(halvesOf([1.5, -2]), 0, 2)]).toEqual([1.5, -2]);
     const plane = decodeCells(bytesOf([0, 0, 51, 255]), [1, 2], 1, 10);
     expect([...(plane?.values ?? [])]).toEqual([2, 10]);
   });

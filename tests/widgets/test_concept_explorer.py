@@ -395,7 +395,7 @@ def test_the_concept_that_is_looked_at_has_more_crops(lite, photos, model):
 def whatif_as_in_the_browser(view, name, scales):
     """Second route to the logits: the traits, as the browser reads them."""
     ids, classes = view._bank["ids"], len(view._classes)
-    effects = np.frombuffer(view._effects, "<f4").reshape(len(ids), classes)
+    effects = np.frombuffer(view._effects, "<f2").reshape(len(ids), classes).astype(np.float64)
     rows = np.frombuffer(view._logits, "<f2").reshape(len(view._images), classes).astype(np.float64)
     logits = rows[[told["name"] for told in view._images].index(name)]
     for k, concept_id in enumerate(ids):
@@ -415,7 +415,7 @@ def gated(model, bank, name, scales, target, *, photo=None):
 def test_what_if_in_the_browser_is_the_networks_answer(view, made):
     model, bank = made()
     looked(view)
-    assert len(view._effects) == 4 * bank.rank * 7
+    assert len(view._effects) == 2 * bank.rank * 7
     name = view._images[1]["name"]
     for scales in ({}, {bank.ids[0]: 0.0}, {bank.ids[1]: 2.0, bank.ids[2]: 0.3}):
         told = whatif_as_in_the_browser(view, name, scales)
@@ -847,12 +847,14 @@ def crowd(bank, photos, *, rank, count):
 
 
 def saved_bytes(view):
-    """What the view adds to a notebook, but for its front end: state, buffers in base64, and the picture."""
-    state, _, buffers = _remove_buffers({k: v for k, v in view.get_state().items() if k != "_esm"})
+    """What the view adds to a notebook: state, an item a line, buffers in base64, its front end, and the picture."""
+    state, _, buffers = _remove_buffers(view.get_state())
     bundle = view._repr_mimebundle_()[0]
+    said = json.dumps(state, indent=1)
     return (
-        len(json.dumps(state))
-        + sum(len(base64.b64encode(buffer)) + 60 for buffer in buffers)
+        len(said)
+        + 6 * said.count("\n")
+        + sum(len(base64.b64encode(buffer)) + 140 for buffer in buffers)
         + sum(len(text) for text in bundle.values() if isinstance(text, str))
     )
 
@@ -871,7 +873,7 @@ def test_what_is_saved_with_a_notebook_is_small(lite, model, photos, size, tmp_p
     assert page.stat().st_size < 4_000_000
     state = view.exported_state()
     assert len(state["_photos"]) == min(count, 40)
-    assert len(state["_effects"]) == 4 * rank * 1000
+    assert len(state["_effects"]) == 2 * rank * 1000
     assert all(len([c for c in row if c["kind"] == "active"]) >= min(3, count) for row in state["_crops"])
     view.close()
 

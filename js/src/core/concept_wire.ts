@@ -135,7 +135,7 @@ export interface ConceptTraits extends Record<string, unknown> {
   _overlay_scales: Partial<Record<string, number[]>>;
   /** Whether a concept is in a photo at all. */
   _present: Record<string, number[]>;
-  /** float32 (r, K): what a concept's mean code adds to every class; empty unless the head is affine. */
+  /** float16 (r, K): what a concept's mean code adds to every class; empty unless the head is affine. */
   _effects: DataView;
   _mean_codes: Record<string, number[]>;
   /** float16 (photos, K). */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy as np
 from whatwhere.widgets._concept_words import describe_bank
 from whatwhere.widgets._gallery import marks
 from whatwhere.widgets._guests import with_guests
-from whatwhere.widgets._planes import code_scales, probabilities, rounded, to_bytes
+from whatwhere.widgets._planes import code_scales, probabilities, rounded, to_bytes, to_halves
 from whatwhere.widgets._sprites import CropChooser, draw_sprite
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from whatwhere.widgets._guests import GuestStrip
     from whatwhere.widgets._sprites import Counts, KindOfCrop
 
-_QUOTES = 4  # characters round a name in JSON
-_TOLD, _TOLD_EACH = 200, 15  # bytes said of a photo in words and numbers, and of each concept in it
+# What is said beside buffers is JSON, of which a saved notebook has an item a line; buffers are saved in base64: a
+# character of the one weighs three quarters of a byte of the others.
+_QUOTES = 12  # characters round a name
+_INDENT = 6  # blanks before a line
+_TOLD, _TOLD_EACH = 450, 50  # bytes said of a photo, and of each concept in it
+_TOLD_CROP = 150  # bytes said of a crop
 _GUESS = 1.2  # of the bytes: what crops of one step weigh tells roughly what those of another do
 _EFFECTS_SHARE = 0.4  # of the bytes, beyond which what-if is asked of the kernel
 
@@ -86,6 +91,8 @@ class ConceptData:
         self._places = {n: place for place, n in enumerate(self._all)}
         self.mark, self.total = next(marks), len(self._all)
         self.scales = code_scales(bank)
+        said = json.dumps(describe_bank(bank, self.facts), indent=1)
+        self._said = (len(said) + _INDENT * said.count("\n")) * 3 // 4
         self._chooser = CropChooser(bank)
 
     def traits(self, budget: Budget, facts: Facts, *, opened: int, extra: int | None = None) -> dict[str, Any]:
@@ -110,11 +117,13 @@ class ConceptData:
         bank, self.facts = self.bank, facts
         self._meet_guests()
         room, left = self._room(budget)
-        effects = facts.effects.astype("<f4").tobytes() if room and facts.effects is not None else b""
+        effects = to_halves(facts.effects) if room and facts.effects is not None else b""
         crops = self.crops(budget, opened=opened)
         shown, photos = self._photos(budget, left - len(crops["_sprite"]), logits=bool(room), extra=extra)
         logits = [facts.logits[n] for n in shown if n in facts.logits] if effects else []
-        effects = effects if len(logits) == len(shown) else b""
+        halves = to_halves(np.stack(logits)) if logits else b""
+        if len(logits) != len(shown) or (logits and not halves):
+            effects = b""
         return {
             "_bank": describe_bank(bank, facts),
             **crops,
@@ -129,7 +138,7 @@ class ConceptData:
             },
             "_effects": effects,
             "_mean_codes": {self._seen.images[n]: self._mean_code(n) for n in shown} if effects else {},
-            "_logits": np.stack(logits).astype("<f2").tobytes() if effects and logits else b"",
+            "_logits": halves if effects else b"",
             "_classes": [bank.class_names.label(k) for k in range(len(bank.class_names))] if effects else [],
         }
 
@@ -146,10 +155,10 @@ class ConceptData:
     def _room(self, budget: Budget) -> tuple[int, int]:
         """Say how many bytes effects on all classes take, with their names, and what is left for crops and photos."""
         names = self.bank.class_names
-        told = sum(len(name) + _QUOTES for name in names) * 3 // 4  # buffers are saved in base64, names are not
-        effects = 4 * self.bank.rank * len(names) + told if self._expected and len(names) > 1 else 0
+        told = sum(len(name) + _QUOTES for name in names) * 3 // 4
+        effects = 2 * self.bank.rank * len(names) + told if self._expected and len(names) > 1 else 0
         effects = effects if effects <= _EFFECTS_SHARE * budget.total else 0
-        return effects, budget.total - effects - budget.large
+        return effects, budget.total - effects - budget.large - self._said
 
     def crops(self, budget: Budget, *, opened: int) -> dict[str, Any]:
         """Choose as many crops as fit, and draw them once.
@@ -170,10 +179,10 @@ class ConceptData:
             limit = int(budget.crops * self._room(budget)[1])
             *more, fewest = budget.counts
             drawn = self._draw(budget, opened, fewest)
-            each = len(drawn[1]) / max(1, sum(map(len, drawn[0])))
+            each = _weight(drawn) / max(1, sum(map(len, drawn[0])))
             for counts in more:
                 count = sum(map(len, self._chooser.choose(*counts, opened=opened)))
-                if count * each <= limit * _GUESS and len((found := self._draw(budget, opened, counts))[1]) <= limit:
+                if count * each <= limit * _GUESS and _weight(found := self._draw(budget, opened, counts)) <= limit:
                     drawn = found
                     break
             self._drawn[budget, opened] = drawn
@@ -273,6 +282,11 @@ class ConceptData:
     def _mean_code(self, n: int) -> list[float | None]:
         read = self._seen.codes[n][self.facts.read]
         return rounded(read.astype(np.float64).sum(axis=0) / self.facts.places)
+
+
+def _weight(drawn: _Drawn) -> int:
+    """Bytes of crops, and of what is said of them."""
+    return len(drawn[1]) + _TOLD_CROP * sum(map(len, drawn[0]))
 
 
 def describe_crop(kind: str, crop: ConceptCrop, name: str, shift: tuple[float, float]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _QUANTILE = 0.99  # of the values above 0 is drawn in full
 _DIGITS = 5
+_LARGEST_HALF = 65_504.0
 
 
 def code_scales(bank: ConceptBank) -> NDArray[np.float64]:
@@ -72,6 +73,22 @@ def to_bytes(values: NDArray[np.float32], scales: NDArray[np.float64]) -> bytes:
     """
     share = np.divide(values, scales[:, None, None], out=np.zeros(values.shape), where=scales[:, None, None] > 0)
     return np.round(np.clip(share, 0, 1) * WIRE["concepts"]["code_levels"]).astype(np.uint8).tobytes()
+
+
+def to_halves(values: NDArray[np.float32]) -> bytes:
+    """Write numbers in half precision.
+
+    Parameters
+    ----------
+    values : ndarray of any shape, float32
+        Numbers.
+
+    Returns
+    -------
+    bytes
+        Little-endian float16; empty if one of them is too large for that.
+    """
+    return values.astype("<f2").tobytes() if np.abs(values).max(initial=0) <= _LARGEST_HALF else b""
 
 
 def map_bytes(values: NDArray[np.float32], scales: NDArray[np.float64]) -> bytes:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _TOLD = WIRE["concepts"]
 _STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _CARDS = 6  # in the picture for hosts that show no widgets
-_FALLBACK_BYTES = 16_000
+_FALLBACK_BYTES = 12_000
 
 
 class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing):

@@ -49,10 +49,6 @@ export function readHalves(bytes: DataView, start: number, count: number): Float
   return Float32Array.from({ length: count }, (_, i) => halfToNumber(bytes.getUint16(2 * (start + i), true)));
 }
 
-export function readFloats(bytes: DataView): Float32Array {
-  return Float32Array.from({ length: bytes.byteLength >> 2 }, (_, i) => bytes.getFloat32(4 * i, true));
-}
-
 /** Decodes each plane once. */
 export class CellStore {
   #known = new WeakMap<DataView, Map<string, CellPlane | null>>();

@@ -2,7 +2,7 @@
 
 import type { BankInfo, ClassChange, ConceptTraits } from "../../core/concept_wire";
 import type { AnyModel } from "../../core/model";
-import { readFloats, readHalves } from "./codec";
+import { readHalves } from "./codec";
 import { sum } from "./groups";
 import type { Concept } from "./state";
 
@@ -68,7 +68,7 @@ const decoded = new WeakMap<DataView, Float32Array>();
 
 /** Effects, (r, K), decoded once. */
 function effectsOf(bytes: DataView): Float32Array {
-  const known = decoded.get(bytes) ?? readFloats(bytes);
+  const known = decoded.get(bytes) ?? readHalves(bytes, 0, bytes.byteLength >> 1);
   decoded.set(bytes, known);
   return known;
 }
@@ -112,7 +112,7 @@ export class WhatIf {
   /** Whether Python sent what it takes. */
   get exact(): boolean {
     const classes = this.#model.get("_classes")?.length ?? 0;
-    return classes > 0 && (this.#model.get("_effects")?.byteLength ?? 0) >= 4 * classes;
+    return classes > 0 && (this.#model.get("_effects")?.byteLength ?? 0) >= 2 * classes;
   }
 
   /**

@@ -47,14 +47,21 @@ def test_a_slow_size_is_left_after_one_batch(model, run):
     assert pace.size == 4
 
 
-def test_a_size_that_is_no_better_is_left_after_two(model, run):
+def test_sizes_that_are_no_better_are_left_after_two(model, run):
     pace = Pace(model, steady=False)
-    assert run(pace, 40, lambda _: 1.0) == [4, 4, 8, 8, 4, 4, 4, 4]
+    assert run(pace, 64, lambda _: 1.0) == [4, 4, 8, 8, 16, 16, 4, 4]
+
+
+def test_a_step_that_gains_nothing_is_gone_over(model, run):
+    pace = Pace(model, steady=False)
+    assert run(pace, 88, lambda n: {4: 1.0, 8: 1.1, 16: 0.9}[n]) == [4, 4, 8, 8, 16, 16, 16, 16]
+    assert pace.size == 16
 
 
 def test_one_slow_batch_is_forgiven(model, run):
     pace, first = Pace(model, steady=False), iter([9.0])
-    assert run(pace, 40, lambda n: next(first, 1.0) if n == 4 else 1.0) == [4, 4, 8, 8, 4, 4, 4, 4]
+    assert run(pace, 24, lambda n: next(first, 1.0) if n == 4 else 1.0) == [4, 4, 8, 8]
+    assert pace.size == 4
 
 
 def test_what_cannot_be_filled_is_not_tried(model, run):

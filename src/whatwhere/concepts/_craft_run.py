@@ -39,7 +39,6 @@ TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a 
 _PUBLISH = 0.2  # seconds between previews
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
 _FIRST_ROWS = 8  # of a Sobol design, before anything is said
-_BEHIND = 32  # photos a batch behind the layer
 SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
 
 
@@ -373,9 +372,8 @@ class CraftRun:
             return self.encoder.decode(cells, prefix)
 
     def _parts(self, count: int) -> list[slice]:
-        """Divide images into batches; what is cheap, an affine head, goes in large ones."""
-        cheap = self.encoder.affine and self.encoder.cut.route == "split"
-        size = max(self.model.batch_size, _BEHIND) if cheap else self.model.batch_size
+        """Divide images into batches."""
+        size = self.model.batch_size
         return [slice(first, first + size) for first in range(0, count, size)]
 
     def _code(self, rows: Tensor, error: SquaredError) -> tuple[Tensor, Tensor]:

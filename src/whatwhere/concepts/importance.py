@@ -112,8 +112,9 @@ def _share_out(encoder: Encoder, dictionary: Dictionary, nodes: int, batch: tupl
             whole = encoder.decode(cells, prefix).gather(1, classes[:, None])[:, 0]
             slope, codes, atoms = wide(gradient), wide(codes), wide(dictionary.bank.to(cells.device))
             of_concepts = (slope @ atoms.T * codes).sum(dim=(1, 2))
-            missed = ((wide(way) - codes @ atoms) * slope).sum(dim=(1, 2, 3))
-            gap = wide(whole) - wide(base) - of_concepts.sum(dim=1) - missed
+            whole_way = (wide(way) * slope).sum(dim=(1, 2, 3))  # the concepts' part and what they miss
+            missed = whole_way - of_concepts.sum(dim=1)
+            gap = wide(whole) - wide(base) - whole_way
     return Contributions(of_concepts.float(), missed.float(), base, gap.float())
 
 

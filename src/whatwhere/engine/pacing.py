@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 16  # images: beyond it batches gained no more on the networks measured, and memory grows with them
 _GAIN = 0.95  # a larger batch has to save a twentieth
-_HOPELESS = 1.15  # of the best: one batch is enough to leave such a size
+_HOPELESS = 1.15  # of the best: one batch is enough to leave such a size, and to try none beyond it
 _TIMES = 2  # batches of a size; the fastest counts
 
 
@@ -108,19 +108,18 @@ class Pace:
         found = self._found
         if self._steady or found.settled or self._model.batch_size < self._begun:
             return None
-        if len(found.seconds.get(found.best, [])) < _TIMES:
-            return found.best
-        return found.best * 2 if found.best * 2 <= _LARGEST else None
+        size = max(found.seconds, default=found.best)
+        if len(found.seconds.get(size, [])) < _TIMES:
+            return size
+        return size * 2 if size * 2 <= _LARGEST else None  # on, even where one step gains nothing
 
     def _note(self, size: int, seconds: float) -> None:
-        """Take a larger size once it has shown to be faster; leave it once it has shown not to be."""
+        """Take a larger size once it has shown to be faster; try no other once one has shown to be slower."""
         found = self._found
-        best = min(found.seconds.get(found.best, [seconds]))
         times = found.seconds.setdefault(size, [])
         times.append(seconds)
-        if size == found.best:
-            return
+        best = min(found.seconds[found.best])
         if min(times) < _GAIN * best:
             found.best = size
-        elif len(times) == _TIMES or min(times) > _HOPELESS * best:
+        elif min(times) > _HOPELESS * best:
             found.settled = True

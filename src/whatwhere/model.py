@@ -276,7 +276,8 @@ class VisionModel:
         if known is not None and known[0] == (*state, plan):
             return known[1]
         self._runner = known = None  # give a copy's memory back before the next is made
-        runner = Runner(self.net, plan, self.example(), self.output)
+        with torch.inference_mode(mode=False), torch.no_grad():  # folded weights also serve who wants gradients
+            runner = Runner(self.net, plan, self.example(), self.output)
         if self._plan is plan:
             self._plan = runner.plan  # what could be done of it
         self._runner = ((*state, runner.plan), runner)

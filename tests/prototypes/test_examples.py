@@ -139,9 +139,7 @@ def test_generators_are_read_once_and_nothing_but_the_strongest_is_kept(cells):
             read.append(k)
             yield patched(k % 6, 0, (k + 1) / 20)
 
-    records = []
-    for step in ww.DatasetExamples(count=2).steps_of(cells, T.Channel("0", 0), photos()):
-        records.append(step)
+    records = list(ww.DatasetExamples(count=2).steps_of(cells, T.Channel("0", 0), photos()))
     assert read == list(range(20))
     assert [step.done for step in records] == [3, 6, 9, 12, 15, 18, 20, 20]
     (last,) = records[-1].record
@@ -202,7 +200,7 @@ def test_memory_that_runs_out_halves_the_batch(cells, monkeypatch):
     assert found.names == wanted.names
     assert sizes[-2:] == [1, 1]
 
-    def hopeless(self, images):
+    def hopeless(*_):
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(_exciting.Reader, "__call__", hopeless)

@@ -196,7 +196,7 @@ class PrototypeData:
         """
         which = range(len(prototypes)) if budget.all else members
         limit = budget.frames // max(1, len(which))
-        return {"_frames": {str(n): told for n in which if (told := self._frames(prototypes[n], limit)) is not None}}
+        return {"_frames": {str(n): told for n in which if (told := self._frames(prototypes, n, limit)) is not None}}
 
     def examples(
         self, found: Sequence[Examples | None], reasons: Sequence[str], looked_at: int, budget: Budget
@@ -223,15 +223,18 @@ class PrototypeData:
             told = [describe_examples(each, reason, []) for each, reason in zip(found, reasons, strict=True)]
             return {"_examples": told, "_tiles": b"", "_tile_side": 0, "_tile_columns": 1}
         data, columns, side, places = b"", 1, 0, [list[tuple[int, int | None]]() for _ in found]
+        density = _LEAST_BYTES
         for side, own, others in _TILES:
             counts = [own if place == looked_at or budget.all else others for place in range(len(found))]
             tiles, places = _lay_out(found, counts, side)
             columns = min(16, max(1, len(tiles)))
-            if not tiles or (_LEAST_BYTES * side * side * len(tiles) > budget.tiles and side != _TILES[-1][0]):
+            pixels = side * side * len(tiles)
+            if not tiles or (density * pixels > budget.tiles and side != _TILES[-1][0]):
                 continue
             data = encode_picture(mosaic(tiles, side, columns), "JPEG", 72)
             if len(data) <= budget.tiles:
                 break
+            density = len(data) / pixels
         told = [describe_examples(*each) for each in zip(found, reasons, places, strict=True)]
         return {"_examples": told, "_tiles": data, "_tile_side": side, "_tile_columns": columns}
 
@@ -259,16 +262,20 @@ class PrototypeData:
         """
         shown = {id(each.image) for each in prototypes}
         self._drawn = {key: value for key, value in self._drawn.items() if key[0] in shown}
-        self._fitted = {key: value for key, value in self._fitted.items() if key[1] in shown}
+        self._fitted = {k: value for k, value in self._fitted.items() if k[0] == "frames" or k[1] in shown}
 
     def _small(self, prototypes: Sequence[Prototype], limit: int) -> dict[str, Any]:
         told: dict[str, Any] = {}
+        density = _LEAST_BYTES
         for side in _SMALL:
-            if _LEAST_BYTES * side * side * len(prototypes) > limit and side != _SMALL[-1]:
+            pixels = side * side * len(prototypes)
+            if density * pixels > limit and side != _SMALL[-1]:
                 continue
             told = self._small_at(prototypes, side)
-            if len(told["_mosaic"]) + len(told["_mosaic_alpha"]) <= limit:
+            total = len(told["_mosaic"]) + len(told["_mosaic_alpha"])
+            if total <= limit:
                 break
+            density = total / pixels
         return told
 
     def _small_at(self, prototypes: Sequence[Prototype], side: int) -> dict[str, Any]:
@@ -310,33 +317,40 @@ class PrototypeData:
             most = side * math.sqrt(limit / total) * _HOPE
         return found
 
-    def _frames(self, prototype: Prototype, limit: int) -> dict[str, Any] | None:
-        key = "frames", id(prototype.image), limit
+    def _frames(self, prototypes: Sequence[Prototype], number: int, limit: int) -> dict[str, Any] | None:
+        prototype = prototypes[number]
+        key = "frames", number, limit
         known = self._fitted.get(key)
-        if known is not None and known[0] == len(prototype.frames):
-            told: dict[str, Any] = known[1]
-            return told
-        if len(prototype.frames) < 2:  # noqa: PLR2004  # there is no way between
-            return None
-        told = {}
-        for side, most in _FRAMES:
-            steps = np.unique(np.linspace(0, len(prototype.frames) - 1, min(most, len(prototype.frames))).round())
-            numbers = steps.astype(int).tolist()
-            if _LEAST_BYTES * side * side * len(numbers) > limit:
-                continue
-            columns = math.ceil(math.sqrt(len(numbers)))
-            stretch = seed_image_of(prototype) is None
-            tiles = [_frame(prototype.frames[number], side, stretch=stretch) for number in numbers]
-            told = {
-                "data": encode_picture(mosaic(tiles, side, columns), "JPEG", 70),
-                "side": side,
-                "columns": columns,
-                "steps": prototype.frame_steps[numbers].tolist(),
-            }
-            if len(told["data"]) <= limit:
-                break
-        self._fitted[key] = (len(prototype.frames), told)
-        return told or None
+        if known is None or known[0] != len(prototype.frames):
+            known = self._fitted[key] = len(prototype.frames), _fit_frames(prototype, limit)
+        told: dict[str, Any] | None = known[1]
+        return told
+
+
+def _fit_frames(prototype: Prototype, limit: int) -> dict[str, Any] | None:
+    """Draw the frames of a prototype's way; None where there is no way between its ends."""
+    if len(prototype.frames) < 2:  # noqa: PLR2004  # two ends
+        return None
+    told: dict[str, Any] = {}
+    density, stretch = _LEAST_BYTES, seed_image_of(prototype) is None
+    for side, most in _FRAMES:
+        places = np.linspace(0, len(prototype.frames) - 1, min(most, len(prototype.frames)))
+        numbers = np.unique(places.round().astype(int)).tolist()
+        pixels = side * side * len(numbers)
+        if density * pixels > limit and (side, most) != _FRAMES[-1]:
+            continue
+        columns = math.ceil(math.sqrt(len(numbers)))
+        tiles = [_frame(prototype.frames[number], side, stretch=stretch) for number in numbers]
+        told = {
+            "data": encode_picture(mosaic(tiles, side, columns), "JPEG", 70),
+            "side": side,
+            "columns": columns,
+            "steps": prototype.frame_steps[numbers].tolist(),
+        }
+        if len(told["data"]) <= limit:
+            break
+        density = len(told["data"]) / pixels
+    return told
 
 
 def _frame(pixels: NDArray[np.uint8], side: int, *, stretch: bool) -> NDArray[np.uint8]:

@@ -36,7 +36,7 @@ export function makeScale(): Part {
     marks,
   );
   const [low, high] = [h("span"), h("span")];
-  const key = h("p", { class: "key sm mut" });
+  const key = h("span", { class: "key" });
   const words = h("p", { class: "sm" });
   const box = h("div", {});
   box.append(drawing);
@@ -64,12 +64,12 @@ export function makeScale(): Part {
       setText(low, amount(first));
       setText(high, amount(last));
       const lines = [
-        "│ photos",
-        here.after === null ? "" : "◆ prototype",
-        here.crops === null ? "" : "━ its crops",
-        here.before === null ? "" : "○ noise",
+        "│\u00a0photos",
+        here.after === null ? "" : "◆\u00a0prototype",
+        here.crops === null ? "" : "━\u00a0its\u00a0crops",
+        here.before === null ? "" : "○\u00a0noise",
       ];
-      setText(key, lines.filter(Boolean).join("  "));
+      setText(key, lines.filter(Boolean).join(" \u00a0 "));
       const told = comparisonWords(examples, here);
       setText(words, told);
       setAttribute(drawing, "aria-label", told || "Values of the photos");

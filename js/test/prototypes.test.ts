@@ -8,7 +8,7 @@ import { findConcept } from "../src/views/prototypes/following";
 import { differenceOf, highest, tileBox } from "../src/views/prototypes/painting";
 import { scaleEnds } from "../src/views/prototypes/scale";
 import { chooseFaces, fitted } from "../src/views/prototypes/state";
-import { nearest, tracePoints } from "../src/views/prototypes/trace";
+import { lastStep, nearest, tracePoints } from "../src/views/prototypes/trace";
 import { comparisonWords } from "../src/views/prototypes/words";
 import { bytesOf } from "./concept_fake";
 import { type FakeModel, makeSelection, managerOf } from "./fake";
@@ -70,6 +70,7 @@ describe("numbers", () => {
   it("finds tiles, sizes and kinds of files", () => {
     expect(tileBox(3, 128, 2, [512, 256])).toEqual({ x: 128, y: 128, width: 64, height: 128 });
     expect(fitted([512, 512], 80)).toEqual([80, 80]);
+    expect(fitted([48, 64], 80)).toEqual([48, 64]); // never enlarged
     expect(kindOf(bytesOf([0x52, 0x49, 0x46, 0x46]))).toBe("image/webp");
     expect(kindOf(bytesOf([0xff, 0xd8, 0xff, 0xe0]))).toBe("image/jpeg");
     expect(kindOf(bytesOf([0x89, 0x50, 0x4e, 0x47]))).toBe("image/png");
@@ -85,6 +86,8 @@ describe("numbers", () => {
     const points = tracePoints({ ...makeProto(), number: 0 });
     expect(points[0]).toEqual([4, 52]);
     expect(points.at(-1)).toEqual([316, 4]);
+    expect(lastStep(4000, 2)).toBe(15);
+    expect(lastStep(4000, 400)).toBe(799);
     expect(nearest([0, 85, 170, 255], 120)).toBe(1);
   });
 

@@ -95,8 +95,8 @@ export function worthOf(proto: Proto): number | null {
   return proto.after ?? proto.trace.at(-1) ?? null;
 }
 
-/** Height and width of a picture whose longer side is given. */
+/** Height and width of a picture whose longer side has so many pixels at most. */
 export function fitted([height, width]: readonly [number, number], side: number): [number, number] {
-  const scale = side / Math.max(height, width);
+  const scale = Math.min(1, side / Math.max(height, width));
   return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
 }

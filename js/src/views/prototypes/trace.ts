@@ -8,13 +8,18 @@ import { amount, traceWords } from "./words";
 
 const [WIDTH, HEIGHT, PAD] = [320, 56, 4];
 
+/** Step at the right edge: the last, or while that is far away one that leaves as much room again. */
+export function lastStep(wanted: number, done: number): number {
+  return Math.max(1, Math.min(wanted, Math.max(16, 2 * done)) - 1);
+}
+
 /** Points of a trace in the drawing. */
-export function tracePoints({ trace, trace_steps: steps, wanted }: Proto): [number, number][] {
+export function tracePoints({ trace, trace_steps: steps, wanted, steps: done }: Proto): [number, number][] {
   const known = trace.flatMap((value, i) => (value === null ? [] : [[steps[i] ?? 0, value] as const]));
   const values = known.map(([, value]) => value);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const span = high - low || 1;
-  const last = Math.max(1, wanted - 1);
+  const last = lastStep(wanted, done);
   return known.map(([step, value]) => [
     PAD + ((WIDTH - 2 * PAD) * step) / last,
     HEIGHT - PAD - ((HEIGHT - 2 * PAD) * (value - low)) / span,
@@ -70,7 +75,7 @@ export function makeTrace({ signal }: Context): Part {
     if (!shown || !here) return;
     const points = tracePoints(here);
     const framed = shown.frame === null ? null : (shown.frames?.steps[shown.frame] ?? null);
-    const step = hover !== null ? hover * (here.wanted - 1) : framed;
+    const step = hover !== null ? hover * lastStep(here.wanted, here.steps) : framed;
     const at = step === null ? points.length - 1 : nearest(here.trace_steps, step);
     const [x, y] = points[at] ?? [0, 0];
     dot.style.left = `${(100 * x) / WIDTH}%`;

@@ -1,9 +1,9 @@
-// Bundles every view into one self-contained ES module, and the host of exported pages into one script.
-import { readFile } from "node:fs/promises";
+// Bundles every view into one self-contained ES module that unpacks itself, and the host of exported pages into one script.
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
+import { pack } from "./pack.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const OUT = join(HERE, "../src/whatwhere/static");
@@ -25,19 +25,25 @@ const styleText = {
   },
 };
 
-/** Prints sizes after each build; a bundle over the limit is an error. */
-const sizes = {
-  name: "sizes",
+/** Packs views, writes what was built, and prints sizes; a bundle over the limit is an error. */
+const finish = {
+  name: "finish",
   setup(build) {
-    build.onEnd(async ({ errors }) => {
+    build.onEnd(async ({ errors, outputFiles = [] }) => {
       if (errors.length) return;
       const file = build.initialOptions.outfile;
-      const bytes = await readFile(file);
       const name = file.slice(OUT.length + 1);
-      console.log(`${name}: ${bytes.length} B, ${gzipSync(bytes).length} B gzip`);
+      const code = outputFiles[0].text;
+      const isView = build.initialOptions.format === "esm";
+      const about = `whatwhere, ${name}: js/src/views, packed; MIT licence. To read it: npm run watch.`;
+      const text = isView && !watching ? pack(code, about) : code;
+      const bytes = Buffer.byteLength(text);
+      await mkdir(OUT, { recursive: true });
+      await writeFile(file, text);
+      console.log(`${name}: ${bytes} B, ${Buffer.byteLength(code)} B before packing`);
       if (watching) return;
-      if (bytes.length > WARN_BYTES) console.warn(`${name} is above ${WARN_BYTES} B`);
-      if (bytes.length > FAIL_BYTES) throw new Error(`${name} is above ${FAIL_BYTES} B`);
+      if (bytes > WARN_BYTES) console.warn(`${name} is above ${WARN_BYTES} B`);
+      if (bytes > FAIL_BYTES) throw new Error(`${name} is above ${FAIL_BYTES} B`);
     });
   },
 };
@@ -45,12 +51,13 @@ const sizes = {
 const common = {
   absWorkingDir: HERE,
   bundle: true,
+  write: false,
   minify: !watching,
   sourcemap: watching ? "inline" : false,
   target: "es2022",
   legalComments: "none",
   charset: "utf8",
-  plugins: [styleText, sizes],
+  plugins: [styleText, finish],
 };
 
 const bundles = [

@@ -169,7 +169,7 @@ def test_the_same_crops_and_bank_agree_with_the_published_way(model, photos):
 def test_every_part_writes_a_table_or_says_why_not():
     assert set(_concepts_report.WRITE) == set(PARTS)
     skipped = {"skipped": "no photos"}
-    for part in ("modes", "importance", "held_out", "earlier"):
+    for part in ("modes", "importance", "held_out", "earlier", "classes"):
         assert _concepts_report.WRITE[part](skipped, ConceptOptions()).endswith("no photos")
     absent = {"default": {"efficientnet_lite0": {"no_peer": "craft-xai is not measured"}}}
     assert "craft-xai is not measured" in _concepts_report.peer(absent, ConceptOptions())

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -314,3 +315,25 @@ def test_a_network_can_be_cut_while_it_is_trained():
         net[3].weight *= 2
         assert cut.decode(cut.encode(images)).numpy() == pytest.approx(net(images).numpy(), rel=1e-5)
         assert model.net[3].weight.data_ptr() == net[3].weight.data_ptr()
+
+
+def test_what_was_looked_up_is_kept_while_the_network_stays(toy):
+    model, looks = toy(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 2))), []
+
+    def ask():
+        with model.computing():
+            return model.once("number", lambda: looks.append(None) or len(looks))
+
+    model.fingerprint()
+    assert [ask(), ask()] == [1, 1]
+    model.batch_size = model.batch_size + 1
+    assert ask() == 1, "a batch size changes nothing about the network"
+    weight = next(model.source_net.parameters())
+    with torch.no_grad():
+        weight.add_(1)
+    assert [ask(), ask()] == [2, 2]
+    weight.data.mul_(2)
+    model.fingerprint()
+    assert [ask(), ask()] == [3, 3], "a write past PyTorch's counters shows in the next fingerprint"
+    model.plan = replace(model.plan, channels_last=not model.plan.channels_last)
+    assert ask() == 4

@@ -44,6 +44,7 @@ export function makeBank(more: Partial<BankInfo> = {}, ids = [4, 0, 8]): BankInf
     residual: 0.5,
     base: 0.2,
     logit: 4,
+    mean_code: each((place) => place + 1),
     present: each((place) => 20 - place),
     classes: each(() => [{ name: "tench", value: 1.2 }]),
     quality: {
@@ -74,8 +75,9 @@ function makeCrops(row: number): CropInfo[] {
 }
 
 export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTraits {
-  const photo = (name: string, contributions: number[]) => ({
+  const photo = (name: string, contributions: number[], place: number) => ({
     name,
+    place,
     width: 100,
     height: 100,
     seen: [0, 0, 100, 100] as [number, number, number, number],
@@ -99,6 +101,7 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     notes: {},
     hidden: [],
     pinned: [],
+    merged: [],
     _title: "EfficientNet-Lite0",
     _target: "tench",
     _bank: makeBank(),
@@ -106,9 +109,10 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     _sprite: bytesOf([]),
     _sprite_side: 8,
     _sprite_columns: 4,
-    _images: [photo("pond", [3, 1, -0.5]), photo("lake", [1, 0, 0])],
+    _images: [photo("pond", [3, 1, -0.5], 0), photo("lake", [1, 0, 0], 1)],
     _photos: [],
     _large: {},
+    _strip: { total: 2, mark: 1 },
     _codes: { pond: bytesOf(Array.from({ length: 12 }, (_, i) => i * 20)), lake: bytesOf(Array(12).fill(0)) },
     _code_scales: [10, 5, 2],
     _grid: [2, 2],
@@ -121,7 +125,7 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     _classes: ["tench", "pike", "eel", "hog"],
     _status: { state: "done", stage: null, done: 1, total: 1, eta: null, error: null },
     _seq: 1,
-    _model: { given: true, reason: "", photos: "", split: "" },
+    _model: { given: true, reason: "", photos: "", split: "", rank: "", most: 12 },
     _selection: "IPY_MODEL_selection",
     _kernel: true,
     ...more,

@@ -8,7 +8,7 @@ import { evidenceScale, splitEvidence } from "../src/views/concepts/evidence_sum
 import { History } from "../src/views/concepts/history";
 import { opacityOf, textureAt } from "../src/views/concepts/overlay";
 import { hueOn, inkOn, textureOf } from "../src/views/concepts/palette";
-import { cropsOf, deriveShown, type ViewState } from "../src/views/concepts/state";
+import { type Concept, cropsOf, deriveShown, type ViewState } from "../src/views/concepts/state";
 import { pickClasses, scaleLogits, softmax, WhatIf } from "../src/views/concepts/whatif";
 import { KINDS, TABS } from "../src/views/concepts/words";
 import { bytesOf, floatsOf, makeBank, makeConceptModel, makeConceptState } from "./concept_fake";
@@ -22,6 +22,8 @@ const STATE: ViewState = {
   wipe: null,
   renaming: null,
   showHidden: false,
+  rank: null,
+  hint: "",
   last: "",
   dark: false,
 };
@@ -170,9 +172,15 @@ describe("state", () => {
 
   it("finds crops of a kind, and their places in the sprite", () => {
     const crops = makeConceptState()._crops;
-    expect(cropsOf(crops, 1, "active").map(({ at }) => at)).toEqual([3, 4]);
-    expect(cropsOf(crops, 2, "random").map(({ at }) => at)).toEqual([8]);
-    expect(cropsOf(crops, 7, "active")).toEqual([]);
+    const [first, second, third] = derive().rows as [Concept, Concept, Concept];
+    expect(cropsOf(crops, second, "active").map(({ at }) => at)).toEqual([3, 4]);
+    expect(cropsOf(crops, third, "random").map(({ at }) => at)).toEqual([8]);
+    expect(cropsOf(crops.slice(0, 1), third, "active")).toEqual([]);
+    const both = { ...first, parts: [...first.parts, ...third.parts] };
+    expect(cropsOf(crops, both, "active").map(({ at, part }) => [at, part.letter])).toEqual([
+      [0, "E"],
+      [1, "E"],
+    ]);
   });
 
   it("takes any number of concepts, and none", () => {

@@ -139,6 +139,7 @@ export function makeState(more: Partial<Traits> = {}): Traits {
   return {
     selected_image: "coffee",
     selected_class: null,
+    selected_method: "",
     opacity: 0.8,
     threshold: 0.1,
     colormap: "magma",
@@ -149,11 +150,14 @@ export function makeState(more: Partial<Traits> = {}): Traits {
     _selection: "IPY_MODEL_selection",
     _class_count: 1000,
     _title: "EfficientNet-Lite0",
+    _methods: ["Sobol"],
     _images: [
       { name: "coffee", width: 600, height: 400, seen: [125, 25, 475, 375] },
       { name: "cat", width: 400, height: 400, seen: [0, 0, 400, 400] },
     ],
     _photos: [],
+    _large: {},
+    _strip: { total: 2, mark: 1 },
     _status: { coffee: makeStatus("done", { rows: 32, done: 2145, seconds: 41 }), cat: makeStatus("empty") },
     _maps: { coffee: makeMap() },
     _planes: { coffee: makePlanes(3, 6) },

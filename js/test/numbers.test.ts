@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { alphaOf, colorTable, paintValues } from "../src/core/colormap";
 import { sampleLine, smoothField } from "../src/core/field";
-import { count, counted, duration, percent, quantity, remaining } from "../src/core/format";
+import { count, counted, duration, percent, quantity, remaining, shareOfAll } from "../src/core/format";
 import { decodePlane } from "../src/core/planes";
 import { luminance } from "../src/core/theme";
 import { COLORMAPS, TO_VIEW } from "../src/core/wire";
@@ -87,12 +87,15 @@ describe("colour maps", () => {
   it("exist for every name on the wire", () => {
     for (const name of COLORMAPS) expect(colorTable(name)).toHaveLength(768);
     expect([...TO_VIEW].sort()).toEqual([
+      "added",
       "applied",
       "explained",
+      "full",
       "layer",
       "pairing",
       "refused",
       "split",
+      "thumbnails",
       "welcome",
       "whatif",
     ]);
@@ -108,6 +111,7 @@ describe("format", () => {
   });
 
   it("writes indices, counts and durations", () => {
+    expect([shareOfAll(0.42), shareOfAll(1), shareOfAll(1.34)]).toEqual(["0.42", "1.00", "about 1"]);
     expect([quantity(0.4167), quantity(0.0412), quantity(0), quantity(1e-5), quantity(Number.NaN)]).toEqual([
       "0.42",
       "0.041",

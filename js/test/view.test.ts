@@ -134,10 +134,10 @@ describe("images", () => {
     expect(fake.kinds()).not.toContain("start");
   });
 
-  it("hides the strip for a single image", () => {
+  it("hides the thumbnails of a single image", () => {
     const state = makeState();
     const { find } = show({ _images: state._images.slice(0, 1) });
-    expect(find(".images").hidden).toBe(true);
+    expect(find(".strip").hidden).toBe(true);
   });
 });
 

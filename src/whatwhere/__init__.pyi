@@ -8,6 +8,7 @@ from whatwhere.attribution import Sobol as Sobol
 from whatwhere.attribution import SobolPairs as SobolPairs
 from whatwhere.classes import UnknownClassError as UnknownClassError
 from whatwhere.concepts.bank import ConceptBank as ConceptBank
+from whatwhere.concepts.class_banks import ClassBanks as ClassBanks
 from whatwhere.concepts.craft import Craft as Craft
 from whatwhere.engine.baseline import Baseline as Baseline
 from whatwhere.engine.stopping import RankStability as RankStability
@@ -23,6 +24,8 @@ from whatwhere.prototypes.maco import Maco as Maco
 from whatwhere.prototypes.record import Prototype as Prototype
 from whatwhere.prototypes.spectrum import Spectrum as Spectrum
 from whatwhere.prototypes.stopping import Plateau as Plateau
+from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
+from whatwhere.strategies.strategies import Strategies as Strategies
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
 from whatwhere.widgets import PrototypeView as PrototypeView
@@ -33,6 +36,7 @@ __all__ = [
     "Attribution",
     "AttributionView",
     "Baseline",
+    "ClassBanks",
     "ConceptBank",
     "ConceptExplorer",
     "Craft",
@@ -50,6 +54,8 @@ __all__ = [
     "Sobol",
     "SobolPairs",
     "Spectrum",
+    "Strategies",
+    "StrategyGraph",
     "UnknownClassError",
     "VisionModel",
     "Width",

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from whatwhere.pixels.geometry import Geometry
@@ -26,6 +28,7 @@ _OPACITY = 0.8
 _THRESHOLD = 0.1
 _PNG_SIDE = 320  # pixels: for hosts that show nothing else
 _JPEG_BYTES = 40_000
+_GAP = 8  # pixels between pictures side by side
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
 
@@ -170,6 +173,34 @@ def to_picture(pixels: Pixels) -> Image.Image:
         An RGB picture of 8 bits.
     """
     return Image.fromarray(np.round(pixels * 255).astype(np.uint8))
+
+
+def beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures side by side, at the height of the first.
+
+    Parameters
+    ----------
+    pictures : sequence of PIL.Image.Image
+        RGB pictures, at least one.
+
+    Returns
+    -------
+    PIL.Image.Image
+        One picture with white between them; one alone is returned as it is.
+    """
+    first = pictures[0]
+    if len(pictures) == 1:
+        return first
+    scaled = [
+        picture.resize((max(1, round(picture.width * first.height / picture.height)), first.height))
+        for picture in pictures
+    ]
+    whole = Image.new("RGB", (sum(one.width for one in scaled) + _GAP * (len(scaled) - 1), first.height), "white")
+    left = 0
+    for one in scaled:
+        whole.paste(one, (left, 0))
+        left += one.width + _GAP
+    return whole
 
 
 def mime_bundle(picture: Image.Image, caption: str, *, jpeg_bytes: int = _JPEG_BYTES) -> dict[str, Any]:

@@ -189,8 +189,8 @@ class Job(Generic[RecordT]):
 
         Notes
         -----
-        In a notebook this occupies the kernel: a Stop button is heard only afterwards, but interrupting the kernel
-        stops the job.
+        In a notebook this occupies the kernel: interrupting it stops the job. A Stop button is heard meanwhile only
+        where messages have a shell of their own, as with ipykernel 7.4 in JupyterLab.
         """
         if self.state == "idle":
             self.start()

@@ -6,5 +6,6 @@ from __future__ import annotations
 logits_bytes: int = 2**30
 
 #: Bytes that one extraction of concepts keeps in memory of each of three things: the features of locations, those of
-#: crops, and photos. What is beyond lies in temporary files.
+#: crops, and photos; of many classes at once, for all of them together, and again for photos whose class is not known
+#: yet to have enough. What is beyond lies in temporary files.
 activation_bytes: int = 2**30

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from whatwhere.pixels.preprocess import Preprocess
 from whatwhere.workers import device_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from whatwhere.pixels.images import ImageLike, Photo, Pixels
     from whatwhere.pixels.preprocess import Interpolation
 
+FoundT = TypeVar("FoundT")
+
+_ALLOCATORS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES")  # what sets how memory is kept
 _ANY_SIZE = 224  # a network that takes any size is looked at with this one
 
 
@@ -133,6 +137,7 @@ class VisionModel:
         self.name = name or type(self._alias.net).__name__
         self.source = source
         self._runner: tuple[tuple[str, int, int, Plan], Runner] | None = None
+        self._facts: tuple[Runner, tuple[int, ...], dict[Hashable, Any]] | None = None
         self._known: tuple[AliasReplica, Anatomy] | None = None
         self._probe: Tensor | None = None
         self._found = ""  # the last fingerprint
@@ -141,6 +146,7 @@ class VisionModel:
         known = recall(self._machine_key()) if self.aliased else None
         self._plan = known or (default_plan(self.net, self.device) if self.aliased else Plan(1, channels_last=False))
         self._tuned = known is not None or not self.aliased
+        self._fixed = False
         self._noise_of = ""  # the weights that the plan's noise was measured with
 
     def __repr__(self) -> str:
@@ -172,7 +178,7 @@ class VisionModel:
     def plan(self, plan: Plan) -> None:
         if not isinstance(plan, Plan):
             raise TypeError(f"plan: wanted a ww.Plan, got {type(plan).__name__} {plan!r}.")
-        self._plan, self._tuned, self._noise_of = plan, True, ""
+        self._plan, self._tuned, self._fixed, self._noise_of = plan, True, True, ""
 
     @property
     def aliased(self) -> bool:
@@ -202,6 +208,11 @@ class VisionModel:
     def tuned(self) -> bool:
         """Whether the plan was measured, or set by hand; if not, the next long run measures one."""
         return self._tuned
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the plan was set by hand, and its batch size is kept to."""
+        return self._fixed
 
     def adopt(self, plan: Plan, *, instead_of: Plan, final: bool = False) -> bool:
         """Take over a measured plan, unless somebody has set another one meanwhile.
@@ -273,15 +284,40 @@ class VisionModel:
         """
         state = self._found or self.fingerprint(), self._alias.generation, self._alias.revision
         plan, known = self._plan, self._runner
-        if known is not None and known[0] == (*state, plan):
+        if known is not None and known[0] == (*state, _but_for_size(plan)):
+            known[1].plan = replace(known[1].plan, batch_size=plan.batch_size)
             return known[1]
-        self._runner = known = None  # give a copy's memory back before the next is made
+        self._runner = self._facts = known = None  # give a copy's memory back before the next is made
         with torch.inference_mode(mode=False), torch.no_grad():  # folded weights also serve who wants gradients
             runner = Runner(self.net, plan, self.example(), self.output)
         if self._plan is plan:
             self._plan = runner.plan  # what could be done of it
-        self._runner = ((*state, runner.plan), runner)
+        self._runner = ((*state, _but_for_size(runner.plan)), runner)
         return runner
+
+    def once(self, key: Hashable, look: Callable[[], FoundT]) -> FoundT:
+        """Look something up that stays as it is while the network and the settings of its plan do.
+
+        Parameters
+        ----------
+        key : hashable
+            What is looked up.
+        look : callable
+            Finds it; called if nobody has asked for it since the weights, the layers or the plan last changed.
+
+        Returns
+        -------
+        object
+            What `look` returned, this time or before. Called inside `computing`; changes of the weights that PyTorch
+            does not count are seen from the next `fingerprint` on.
+        """
+        runner, stamp = self.runner(), self.stamp()
+        if self._facts is None or self._facts[0] is not runner or self._facts[1] != stamp:
+            self._facts = (runner, stamp, {})
+        facts = self._facts[2]
+        if key not in facts:
+            facts[key] = look()
+        return cast("FoundT", facts[key])
 
     def example(self) -> Tensor:
         """Return a normalised image of noise, of the network's input size.
@@ -455,13 +491,20 @@ class VisionModel:
             return read_output(self.net(self.example()), self.output, 1).shape[1]
 
     def _machine_key(self) -> str:
-        """Identify the kind of network, its input, the device and the library: what a measured speed depends on."""
+        """Identify network, input, device, library and, on a CPU, the allocator: what a measured speed depends on."""
         digest = hashlib.blake2b(type(self.net).__qualname__.encode(), digest_size=8)
         for key, value in self.net.state_dict().items():
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
         chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.get_num_threads()
         height, width = self.input_size
+        memory = sorted(item for item in os.environ.items() if item[0].startswith(_ALLOCATORS))
+        digest.update(repr(memory).encode() if memory and self.device.type == "cpu" else b"")
         return f"{digest.hexdigest()} {height}x{width} {self.device.type} {chip} torch {torch.__version__}"
+
+
+def _but_for_size(plan: Plan) -> Plan:
+    """Return what of a plan a network is made ready by: only a compiled one is made for a batch size."""
+    return plan if plan.compiled else replace(plan, batch_size=1)
 
 
 def _device_of(net: nn.Module) -> torch.device:

@@ -407,7 +407,8 @@ class Direction(_Along):
     def __post_init__(self) -> None:
         _check_layer(self.layer)
         self._check()
-        vector = np.array(self.vector.detach().cpu() if hasattr(self.vector, "detach") else self.vector, np.float32)
+        given: Any = self.vector
+        vector = np.array(given.detach().cpu().numpy() if hasattr(given, "detach") else given, dtype=np.float32)
         if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all() or not vector.any():
             raise ValueError(
                 f"vector: wanted one axis of finite numbers that are not all 0, got shape {vector.shape}"

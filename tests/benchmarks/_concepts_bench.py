@@ -46,6 +46,7 @@ class ConceptOptions:
     weighed: int = 300  # photos whose codes are stored, for the importance
     earlier_photos: int = 24  # on which importances are compared
     earlier_fit: int = 60  # photos of the bank of the earlier layer
+    class_photos: int = 24  # of each of ten classes
     resamples: int = 5  # splits and pairs of seeds, for the stability
 
 
@@ -61,11 +62,20 @@ def load(options: ConceptOptions, name: str = "efficientnet_lite0") -> ww.Vision
     return ww.load_model(name, weights=weights, device=options.device)
 
 
+def _classes_root() -> Path:
+    told = os.environ.get("WHATWHERE_SHARED")
+    return (Path(told) if told else Path(__file__).parents[3] / "shared") / "data" / "imagenette"
+
+
+def class_folders() -> list[str]:
+    """Return the names of the classes in the shared folder, which begin with their ids; none where it is absent."""
+    root = _classes_root()
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
 def class_photos(name: str, count: int) -> dict[str, Path]:
     """Return photos of one class from the shared folder, by name; none where it is absent."""
-    told = os.environ.get("WHATWHERE_SHARED")
-    root = Path(told) if told else Path(__file__).parents[3] / "shared"
-    files = sorted((root / "data" / "imagenette" / name).glob("*.JPEG"))
+    files = sorted((_classes_root() / name).glob("*.JPEG"))
     return {file.name: file for file in files[:count]}
 
 

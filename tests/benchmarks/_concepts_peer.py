@@ -49,9 +49,12 @@ def _published() -> Any:
 
 def peer(options: ConceptOptions, network: str) -> dict[str, Any]:
     """Fit both, one after the other, several times."""
+    from whatwhere.engine.pacing import Pace
+
     if told := no_peer():
         return {"no_peer": told}
-    model = load(options, network)
+    model, roomy = load(options, network), load(options, network)
+    roomy.batch_size = _LARGE
     deep = network == "resnet50"
     photos = prepared(model, some_photos(options.deep_photos if deep else options.peer_photos))
     rank = min(options.deep_rank if deep else options.rank, len(photos))
@@ -62,10 +65,7 @@ def peer(options: ConceptOptions, network: str) -> dict[str, Any]:
     for turn in range(options.rounds + 1):  # the first one warms up
         ours, bank = _ours(model, photos, rank, options)
         theirs, fitted = _theirs(halves, inputs, rank, target, options)
-        usual = model.plan
-        model.batch_size = _LARGE
-        large, _ = _ours(model, photos, rank, options)
-        model.plan = usual
+        large, _ = _ours(roomy, photos, rank, options)
         if turn:
             for who, costs in (("ours", ours), ("theirs", theirs), ("large", large)):
                 for name, seconds in costs.items():
@@ -76,7 +76,8 @@ def peer(options: ConceptOptions, network: str) -> dict[str, Any]:
         pairs = zip(rounds[f"theirs_{name}"], rounds[f"ours_{name}"], strict=True)
         row[f"{name}_ratio"] = spread(theirs / ours for theirs, ours in pairs)
     row["large_ratio"] = spread(a / b for a, b in zip(rounds["theirs_fit"], rounds["large_fit"], strict=True))
-    found = {"network": TITLES[network], "photos": len(photos), "rank": rank, "batch": model.batch_size, **row}
+    size = Pace(model, steady=False).size
+    found = {"network": TITLES[network], "photos": len(photos), "rank": rank, "batch": size, **row}
     return {"table": [found | _agreement(model, halves[0], inputs, bank, fitted)]}
 
 

@@ -51,6 +51,8 @@ _NAMES = {
     "insertion": "C-Insertion, share",
     "mib": "MiB over before",
     "stored_mib": "of it stored, MiB",
+    "of_first": "of the first",
+    "banks_apart": "banks, largest difference",
     "of_bare": "of bare",
 }
 _TOLD = ["self_time", "no_reading", "told", "rho", "bare_apart", "per_forward"]
@@ -161,6 +163,20 @@ def maps(result: dict[str, Any], options: ConceptOptions) -> str:
     return _section("### Maps", text, result, ["method", "forwards", "backwards", "seconds", "of_bare_forwards"])
 
 
+def classes(result: dict[str, Any], options: ConceptOptions) -> str:
+    title = "### Many classes in one call"
+    if "skipped" in result:
+        return f"{title}\n\n{result['skipped']}"
+    text = (
+        f"{result['photos']} photos of {result['classes']} classes, EfficientNet-Lite0, {options.rank} concepts a "
+        "class; photos ready. In turn: a run for each class, on all photos or on its own folder. Factorisations are of "
+        "all photos of a folder; banks' largest difference is to one class after the other. "
+        f"{options.rounds} rounds, ratios to the first row of a group within a round."
+    )
+    columns = ["what", "fit_on", "way", "classes", "rows", "iterations", "banks_apart", "seconds", "of_first"]
+    return _section(title, text, result, columns)
+
+
 def memory(result: dict[str, Any], options: ConceptOptions) -> str:
     del options
     text = (
@@ -184,5 +200,6 @@ WRITE: dict[str, Callable[[dict[str, Any], ConceptOptions], str]] = {
     "held_out": held_out,
     "earlier": earlier,
     "maps": maps,
+    "classes": classes,
     "memory": memory,
 }

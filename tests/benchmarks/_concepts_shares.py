@@ -1,4 +1,4 @@
-"""Where the time of one extraction goes, on two networks, from crops and from locations."""
+"""Where the time of one extraction goes, on two networks, from crops, from locations and from both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from _bench import metered, say, spread
-from _concepts_bench import TITLES, ConceptOptions, bare_forward, load, prepared, some_photos
+from _concepts_bench import FIT_ON, TITLES, ConceptOptions, bare_forward, load, prepared, some_photos
 from _concepts_clock import SHARES, self_time, watched
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def shares(options: ConceptOptions, network: str) -> dict[str, Any]:
     rank = min(options.deep_rank if deep else options.rank, len(images))
     rounds: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for turn in range(options.rounds):
-        for fit_on in ("crops", "locations"):
+        for fit_on in FIT_ON:
             for source, photos in (("files", images), ("prepared", ready)):
                 method = Craft(n_concepts=rank, fit_on=fit_on)
                 figures = _run(model, method, photos, options)

@@ -24,7 +24,7 @@ from _processes import STATES, in_process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS = ("shares", "peer", "modes", "importance", "held_out", "earlier", "maps", "memory")
+PARTS = ("shares", "peer", "modes", "importance", "held_out", "earlier", "maps", "classes", "memory")
 _MEMORY_WHO = ("bare", "crops", "locations", "both")
 _QUICK = {
     "rounds": 1,
@@ -34,6 +34,7 @@ _QUICK = {
     "deep_photos": 2,
     "deep_rank": 2,
     "rank": 4,
+    "class_photos": 6,
     "ranks": (4,),
     "held_out": 12,
     "weighed": 12,
@@ -83,6 +84,7 @@ def _options(arguments: argparse.Namespace) -> ConceptOptions:
 
 def _inner(part: str, options: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Measure in this process."""
+    import _concepts_classes
     import _concepts_earlier
     import _concepts_held_out
     import _concepts_maps
@@ -99,6 +101,7 @@ def _inner(part: str, options: dict[str, Any], extra: dict[str, Any]) -> dict[st
         "held_out": _concepts_held_out.held_out,
         "earlier": _concepts_earlier.earlier,
         "maps": _concepts_maps.maps,
+        "classes": _concepts_classes.classes,
         "memory": _concepts_memory.memory,
     }
     return run[part](ConceptOptions(**options), **extra)
@@ -139,6 +142,7 @@ RUN: dict[str, Callable[[ConceptOptions], dict[str, Any]]] = {
     "held_out": lambda options: _measure("held_out", options, raised=True),  # nothing is timed there
     "earlier": lambda options: _measure("earlier", options, raised=True),
     "maps": lambda options: _measure("maps", options),
+    "classes": lambda options: _measure("classes", options),
     "memory": _memory_table,
 }
 

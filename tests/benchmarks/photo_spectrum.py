@@ -19,8 +19,9 @@ from whatwhere.prototypes.spectrum import Spectrum
 MEASURED, STORED = 256, 128
 NOTE = (
     "Mean modulus of the Fourier transform of the centre squares of {} photographs of ImageNet, one of each odd class, "
-    "made smaller to 256 pixels, normalised by ImageNet's mean and deviation, in decorrelated colours; averaged over "
-    "the square's symmetries, then interpolated in the logarithm to 128 pixels. No picture can be made out of it."
+    "made smaller to 256 pixels, normalised by ImageNet's mean and deviation, in decorrelated colours, their edges "
+    "faded out; averaged over the square's symmetries, then interpolated in the logarithm to 128 pixels. No picture "
+    "can be made out of it."
 )
 
 
@@ -50,10 +51,12 @@ def fit(spectrum: Spectrum) -> None:
 
 def main(folder: str, out: str) -> None:
     """Measure, store and fit."""
-    measured = magnitude_from_images(folder, size=MEASURED, mirrored=True, source="photos")
+    measured = magnitude_from_images(folder, size=MEASURED, window=True, mirrored=True, source="photos")
     print(measured)
     note = NOTE.format(measured.images)
-    Spectrum(measured.at((STORED, STORED)), STORED, source="photos", images=measured.images, note=note).save(out)
+    Spectrum(
+        measured.at((STORED, STORED)), STORED, source="photos", images=measured.images, window=True, note=note
+    ).save(out)
     fit(measured)
     fit(Spectrum.load(out))
 

@@ -336,9 +336,11 @@ def test_as_a_job(planted, parts):
     assert np.array_equal(job.wait(60).W, parts.W)
 
 
-def test_parts_of_parts(planted, parts):
-    """A split concept is split like any other, as far as there is a layer before."""
+def test_parts_of_parts(planted):
+    """A split concept is split like any other, as far as there is a layer before and crops that show it."""
     model, _ = planted
+    bank = Craft(n_concepts=2, layer="late", patch=16).run(model, painted((0, 1), count=60), target=0, progress=False)
+    parts = bank.on(model).split(mixed(bank), n_concepts=2, quantile=0.01)
     sub = parts.on(model).split(0, n_concepts=2)
     assert sub.layer.name == "eyes"
     assert sub.parent == (parts.key, parts.ids[0])

@@ -11,11 +11,15 @@ import torch
 from PIL import Image
 from torch import nn
 
+import whatwhere as ww
+from whatwhere.concepts import _gathering
 from whatwhere.concepts.bank import ConceptBank
 from whatwhere.concepts.craft import Craft
 from whatwhere.concepts.extractors import EXTRACTORS, NMF, TopKSAE
 from whatwhere.concepts.importance import shares_of
 from whatwhere.concepts.photos import count_images
+from whatwhere.engine import pacing
+from whatwhere.engine.encoder import Encoder
 
 EXACT = ("nmf", "semi_nmf", "convex_nmf")
 
@@ -146,3 +150,35 @@ def test_a_head_of_zeros_is_said_to_weigh_nothing(small, pictures, extract):
     assert bank.layer.name == extract(small(), pictures()).layer.name
     assert bank.importance == pytest.approx(np.full(3, 1 / 3))
     assert any(said.startswith("No concept moves the logit") for said in bank.caveats())
+
+
+# -- the size of batches ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fit_on", ["crops", "locations"])
+def test_a_script_runs_larger_batches_where_they_are_faster_and_finds_the_same(small, pictures, monkeypatch, fit_on):
+    """Somebody who watches is never made to wait for more than the plan's batch."""
+    sizes = []
+    plain = Encoder._timed
+    monkeypatch.setattr(Encoder, "_timed", lambda self, run, x: sizes.append(len(x)) or plain(self, run, x))
+    monkeypatch.setattr(ww.VisionModel, "fixed", False)  # as if nobody had set its batch size
+    monkeypatch.setattr(_gathering, "_PACED_FROM", 0)
+    monkeypatch.setattr(pacing, "_GAIN", float("inf"))  # whatever is tried is taken
+    method, images = Craft(n_concepts=3, fit_on=fit_on), pictures(60)
+    *_, watched = method.steps(small(), images)
+    assert set(sizes) == {4}
+    sizes.clear()
+    bank = method.run(small(), images, progress=False)
+    assert {4, 8, 16} <= set(sizes)
+    assert "16 images a batch" in bank.provenance.plan
+    assert "4 images a batch" in watched.record.provenance.plan
+    assert np.abs(bank.W - watched.record.W).max() < 1e-4
+    assert bank.codes == pytest.approx(watched.record.codes, abs=1e-3 * float(bank.codes.max()))
+
+
+def test_short_runs_are_the_same_bit_for_bit(small, pictures, monkeypatch):
+    """Their batches are the plan's, whatever the clock says."""
+    monkeypatch.setattr(ww.VisionModel, "fixed", False)
+    monkeypatch.setattr(pacing, "_GAIN", float("inf"))
+    bank = Craft(n_concepts=3, fit_on="crops").run(small(), pictures(12), progress=False)
+    assert "4 images a batch" in bank.provenance.plan

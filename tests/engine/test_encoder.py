@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.concepts.layer import choose_layer
 from whatwhere.engine.encoder import Encoder
 
 
@@ -40,6 +41,37 @@ def test_a_folded_norm_is_not_taken_for_the_layer_before_it(precision, layer):
     assert encoder.cells(images).numpy() == pytest.approx(wanted.numpy(), abs=room)
     assert look.cells.numpy() == pytest.approx(wanted.numpy(), abs=room)
     assert look.logits.numpy() == pytest.approx(logits.numpy(), abs=2e-2)
+
+
+class Counted(nn.Conv2d):
+    """A convolution that tells how often any copy of it ran."""
+
+    runs = 0
+
+    def forward(self, x):
+        type(self).runs += 1
+        return super().forward(x)
+
+
+@torch.no_grad()
+def test_preparing_a_second_time_runs_nothing_until_the_weights_change():
+    model = normed()
+    model.source_net[0] = Counted(3, 12, 4, stride=4, bias=False)
+    model.fingerprint()
+    assert choose_layer(model) == "2"
+    first = Encoder(model, "2")
+    Counted.runs = 0
+    model.batch_size = 7
+    assert choose_layer(model) == "2"
+    second = Encoder(model, "2")
+    assert Counted.runs == 0
+    assert (second.grid, second.channels, second.affine) == (first.grid, first.channels, first.affine)
+    model.source_net[1].running_var.mul_(9)
+    model.fingerprint()
+    changed, images = Encoder(model, "2"), torch.rand(2, 3, 24, 24)
+    assert Counted.runs > 0
+    wanted = changed.cut.to_grid(changed.cut.encode(images))
+    assert torch.allclose(changed.cells(images), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

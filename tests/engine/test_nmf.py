@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from whatwhere.engine._alternating import one_pass
+from whatwhere.engine._rows import Rows
+from whatwhere.engine._svd import unit_atoms
 from whatwhere.engine.factors import relative_error
 from whatwhere.engine.nmf import INITS, encode, hals
 
@@ -74,6 +77,22 @@ def test_the_error_never_rises_and_is_the_residuals(planted, init, dtype):
         for state in (states[0], states[1], states[-1]):
             assert state.error == pytest.approx(direct_error(a, state), rel=1e-5, abs=SLACK[dtype])
             assert state.bank.norm(dim=1) == pytest.approx(torch.ones(6), abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.3, 3.0])
+def test_large_errors_by_products_are_those_of_the_residual(noise):
+    """The error, and the step of the bank, against the residual in float64."""
+    torch.manual_seed(3)
+    a = torch.rand(90, 4) @ torch.rand(4, 60) + noise * torch.rand(90, 60)
+    for chunk in (4096, 31):
+        rows = Rows(a, device=None, chunk=chunk, signed=False)
+        codes, bank = torch.rand(90, 5), unit_atoms(torch.rand(5, 60))
+        fast, slow = (one_pass(rows, codes, bank, 3, 0, error=error) for error in (1.0, 0.0))
+        wanted = (a / rows.scale).double() - fast.codes.double() @ bank.double()
+        assert fast.squares == pytest.approx(float(wanted.square().sum()), rel=1e-5)
+        assert torch.allclose(fast.codes, slow.codes, atol=1e-5)
+        assert torch.allclose(fast.gradient, fast.codes.double().T @ wanted, atol=1e-6 * rows.squares)
+        assert torch.allclose(fast.gram, slow.gram, rtol=1e-5)
 
 
 def test_small_errors_are_told_truly_in_float32(planted):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from whatwhere.engine.nmf import hals
-from whatwhere.engine.nmf_batched import hals_batched
+from whatwhere.engine.nmf_batched import hals_batched, hals_batched_steps
 
 
 def last(states):
@@ -51,6 +51,20 @@ def test_dead_atoms_are_revived_as_alone():
         alone = last(hals(a, 6, iterations=25))
         assert one.error == pytest.approx(alone.error, abs=1e-6)
         assert one.dead == alone.dead
+
+
+def test_blocks_are_as_good_as_the_whole(planted):
+    given = classes(planted)
+    whole = last(hals_batched(given, 4, iterations=10))
+    blocks = last(hals_batched([list(a.split(37)) for a in given], 4, iterations=10))
+    for one, other in zip(blocks, whole, strict=True):
+        assert one.bank == pytest.approx(other.bank, abs=1e-5)
+        assert one.codes.shape == other.codes.shape
+
+
+def test_it_can_be_stopped_between_two_starts(planted):
+    steps = list(hals_batched_steps(classes(planted), 4, iterations=2))
+    assert [step is None for step in steps] == [True] * 4 + [False] * 3
 
 
 def test_what_was_given_out_stays(planted):

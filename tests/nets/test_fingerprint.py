@@ -1,12 +1,13 @@
 """Fingerprints: every bit counts, the place and the layout of the numbers do not."""
 
 import itertools
+import sys
 
 import pytest
 import torch
 from torch import nn
 
-from whatwhere.nets.fingerprint import _WIDTH, _checksums, _odd_weights, fingerprint
+from whatwhere.nets.fingerprint import _WIDTH, _checksums, _odd_weights, _words, fingerprint
 
 WRAP = 1 << 64
 
@@ -27,11 +28,21 @@ def test_it_is_sixteen_hexadecimal_digits_and_stays():
 
 
 def test_the_sums_equal_exact_arithmetic():
-    values = torch.randint(-(2**31), 2**31, (2 * _WIDTH + 5,), dtype=torch.int64).int()
+    values = torch.randint(-(2**63), 2**63 - 1, (2 * _WIDTH + 5,), dtype=torch.int64)
     weights = _odd_weights()
     exact = [sum(int(v) * int(w) for v, w in zip(part, weights, strict=False)) % WRAP for part in values.split(_WIDTH)]
     sums = torch.cat(_checksums(values, torch.from_numpy(weights)))
     assert [int(s) % WRAP for s in sums] == exact
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 1001])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32, torch.float64])
+def test_words_are_the_bytes_in_order(count, dtype):
+    values = (torch.rand(count + 1) * 200).to(dtype)[1:]  # which begins at no whole word
+    told = values.clone().numpy().tobytes()
+    told += bytes(-len(told) % 8)
+    exact = [int.from_bytes(told[k : k + 8], sys.byteorder, signed=True) for k in range(0, len(told), 8)]
+    assert _words(values).tolist() == exact
 
 
 def test_the_weights_are_odd_and_differ():

@@ -267,3 +267,11 @@ def test_a_compiled_plan_gives_the_same_map(small):
     assert "compiled" in compiled.provenance.plan
     assert compiled.logits == pytest.approx(plain.logits, abs=1e-4)
     assert compiled.values() == pytest.approx(plain.values(), rel=1e-2, abs=1e-4)
+
+
+def test_plans_are_kept_apart_by_the_allocator(small, monkeypatch):
+    usual = small._machine_key()
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "4294967296")
+    assert small._machine_key() != usual
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")
+    assert small._machine_key() == usual

@@ -128,7 +128,7 @@ def test_nothing_is_computed_before_it_is_shown(view, made):
     assert view._bank["classes"] == []
     assert view._title == "small"
     assert view._target == "each photo's predicted class"
-    assert view._model == {"given": True, "reason": "", "photos": "", "split": ""}
+    assert view._model == {"given": True, "reason": "", "photos": "", "split": "", "rank": "", "most": 12}
 
 
 def test_what_is_sent_adds_up_to_the_logit(view, made):
@@ -220,7 +220,7 @@ def test_a_loaded_bank_shows_crops_and_says_what_it_lacks(made, tmp_path, pictur
     assert view._model["given"] is False
     assert "ConceptExplorer(bank, model)" in view._model["reason"]
     again = ww.ConceptExplorer(loaded, model, images=pictures)
-    assert again._model == {"given": True, "reason": "", "photos": "", "split": ""}
+    assert again._model == {"given": True, "reason": "", "photos": "", "split": "", "rank": "", "most": 12}
     assert again._images[0]["seen"] == pytest.approx([0, 4, 32, 36])
     blind = ww.ConceptExplorer(loaded, images=pictures)
     assert "its model knows" in blind._model["photos"]
@@ -781,8 +781,8 @@ def test_a_streamed_bank_of_another_network_is_shown_without_it(made):
     gate = [1, 1]
     view = ww.ConceptExplorer(stepping(previews_of(bank), gate), other)
     view.start()
-    until(lambda: view._bank.get("complete"))
-    assert "wanted the network that the concepts came from" in view._model["reason"]
+    until(lambda: "wanted the network that the concepts came from" in view._model["reason"])
+    assert view._bank["complete"]
     assert view._codes
     view.close()
 

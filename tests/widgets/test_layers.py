@@ -199,9 +199,8 @@ def test_the_latest_search_wins_and_goes_before_other_work(toy, white):
     method = ww.Sobol(grid=4, rows=16, baseline="black")
     view = ww.AttributionView(toy(slow), {"one": white, "two": white}, method=method)
     view.start().wait(PATIENCE)
-    view.method = ww.Sobol(grid=8, rows=400)
-    view._jobs["two"] = view._make_job("two", view._photo_of["two"])
-    background = view._start("two")
+    background = view._jobs["two"] = ww.Sobol(grid=8, rows=400).submit(view._model, view.images["two"])
+    view._start("two")
     ask(view, "pairs", image="one", cell=[0, 0])
     first = view._partners.search.job
     ask(view, "pairs", image="one", cell=[2, 0])

@@ -1,6 +1,6 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
-import type { Failure, ImageInfo, State } from "./wire";
+import type { Failure, ImageInfo, State, StripInfo, ThumbnailsReply, ThumbnailsWanted } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";
 export type CropKind = "active" | "relevant" | "random" | "lowest";
@@ -24,6 +24,8 @@ export interface BankInfo {
   residual: number | null;
   base: number | null;
   logit: number | null;
+  /** Mean of its codes, over all places of all photos. */
+  mean_code: (number | null)[];
   /** Number of photos in which a concept is at least 8 % of the evidence. */
   present: number[];
   classes: { name: string; value: number }[][];
@@ -55,6 +57,8 @@ export interface CropInfo {
 }
 
 export interface PhotoInfo extends ImageInfo {
+  /** In the strip of all photos. */
+  place: number;
   predicted: string;
   /** Its probability; null without a network. */
   p: number | null;
@@ -88,6 +92,9 @@ export interface ModelInfo {
   photos: string;
   /** Why a concept cannot be split. */
   split: string;
+  /** Why there can be no other number of concepts, and the most that can be asked for. */
+  rank: string;
+  most: number;
 }
 
 /** The traits of a ConceptExplorer. Public ones are written by both sides, the others by Python only. */
@@ -103,6 +110,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   notes: Record<string, string>;
   hidden: number[];
   pinned: number[];
+  /** Ids of concepts that are shown as one, by the first of them. */
+  merged: number[][];
   _title: string;
   _target: string;
   _bank: Partial<BankInfo>;
@@ -115,6 +124,7 @@ export interface ConceptTraits extends Record<string, unknown> {
   _photos: DataView[];
   /** The photo that is looked at, larger, by name. */
   _large: Record<string, DataView>;
+  _strip: StripInfo;
   /** uint8 planes (r, h, w) of each photo. */
   _codes: Record<string, DataView>;
   /** Code that the highest level stands for, a concept. */
@@ -151,6 +161,7 @@ export type ConceptPublic = Pick<
   | "notes"
   | "hidden"
   | "pinned"
+  | "merged"
 >;
 
 export const CONCEPT_PUBLIC: readonly string[] = wire.concepts.public_traits;
@@ -173,6 +184,13 @@ export interface ConceptSent {
   map: { image: string; map_kind: MapKind };
   whatif: { image: string; scales: Record<string, number> };
   split: { concept: number };
+  /** A photo that was dropped, pasted or chosen; its bytes travel beside. */
+  photo: { name: string };
+  /** Another number of concepts. */
+  rank: { concepts: number };
+  /** The photo at its own size. */
+  full: { image: string };
+  thumbnails: ThumbnailsWanted;
 }
 
 export interface ClassChange {
@@ -195,6 +213,9 @@ export interface Part {
 
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
+  | { kind: "added"; rid: string; name: string }
+  | ThumbnailsReply
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
+  | { kind: "full"; rid: string; buffers: DataView[] }
   | { kind: "split"; rid: string; parent: number; layer: string; concepts: Part[]; caveats: string[] }
   | { kind: "refused"; rid: string; message: string; superseded?: boolean };

@@ -16,6 +16,11 @@ export function quantity(value: number): string {
   return value.toFixed(value !== 0 && Math.abs(value) < 0.095 ? 3 : 2);
 }
 
+/** A share that chance can push above 1: an estimate from few rows says no more than that it is about all. */
+export function shareOfAll(value: number): string {
+  return value > 1 ? "about 1" : quantity(value);
+}
+
 /** A quantity that may have either sign: `+0.42`, `−0.07`. */
 export function signedQuantity(value: number): string {
   const size = quantity(Math.abs(value));

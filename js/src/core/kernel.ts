@@ -112,19 +112,19 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
   }
 
   /** Sends a message and waits for its answer, however long; never rejects. */
-  ask<K extends keyof Sent & string>(kind: K, body: Sent[K]): Promise<Told> {
+  ask<K extends keyof Sent & string>(kind: K, body: Sent[K], buffers?: ArrayBuffer[]): Promise<Told> {
     return new Promise((resolve) => {
       if (this.#state === "saved") return; // after the view's end, what it still had to say is said
       const rid = makeRid();
       this.#asked.set(rid, resolve);
-      this.#send(kind, body, rid);
+      this.#send(kind, body, rid, buffers);
       this.poke();
     });
   }
 
-  #send(kind: string, body: object, rid: string): void {
+  #send(kind: string, body: object, rid: string, buffers?: ArrayBuffer[]): void {
     try {
-      this.#model.send({ kind, rid, v: VERSION, ...body });
+      this.#model.send({ kind, rid, v: VERSION, ...body }, undefined, buffers);
     } catch (error) {
       console.debug("[whatwhere] could not send", kind, error);
       clearTimeout(this.#waiting);

@@ -9,7 +9,7 @@ export interface AnyModel<T extends Record<string, unknown> = Traits> {
   set<K extends keyof T & string>(name: K, value: T[K]): void;
   on(event: string, callback: Handler): void;
   off(event: string, callback: Handler): void;
-  send(content: unknown): void;
+  send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
   /** Finds other models; not every host has it. */
   widget_manager?: { get_model(id: string): Promise<unknown> };
 }

@@ -7,8 +7,17 @@ export interface Redraw {
   now(): void;
 }
 
+/** What the last drawing took can be read from outside under this name. */
+const DRAWING = "ww-draw";
+
 /** Coalesces drawings by animation frame. */
 export function onFrame(draw: () => void, signal: AbortSignal): Redraw {
+  const measured = () => {
+    const start = performance.now();
+    draw();
+    performance.clearMeasures(DRAWING);
+    performance.measure(DRAWING, { start, end: performance.now() });
+  };
   let frame = 0;
   const cancel = () => {
     if (frame) cancelAnimationFrame(frame);
@@ -20,12 +29,12 @@ export function onFrame(draw: () => void, signal: AbortSignal): Redraw {
       if (frame || signal.aborted) return;
       frame = requestAnimationFrame(() => {
         frame = 0;
-        draw();
+        measured();
       });
     },
     now() {
       cancel();
-      if (!signal.aborted) draw();
+      if (!signal.aborted) measured();
     },
   };
 }

@@ -6,6 +6,8 @@
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
 
 export const VERSION: number = wire.version;
+/** Thumbnails that one message brings, at most. */
+export const THUMBNAILS: number = wire.thumbnails;
 export const PLANE_LEVELS: number = wire.plane_levels;
 export const COLORMAPS = wire.colormaps as readonly ColormapName[];
 export const TO_VIEW = new Set<string>(wire.to_view);
@@ -26,6 +28,28 @@ export interface ImageInfo {
   height: number;
   /** Box that the model's centre crop covers, in pixels of the photo: x0, y0, x1, y1. */
   seen: [number, number, number, number];
+}
+
+/** All photos of a view. */
+export interface StripInfo {
+  total: number;
+  /** Another one whenever they are others, or in another order; not where photos come behind them. */
+  mark: number;
+}
+
+/** Asks for thumbnails of photos that are not saved, by their places in the strip. */
+export interface ThumbnailsWanted {
+  mark: number;
+  places: number[];
+}
+
+/** They are in `buffers`; of one that cannot be read the reason is told. */
+export interface ThumbnailsReply {
+  kind: "thumbnails";
+  rid: string;
+  mark: number;
+  images: { place: number; name?: string; error?: string }[];
+  buffers?: DataView[];
 }
 
 export interface Failure {
@@ -124,6 +148,8 @@ export interface Search {
 export interface Traits extends Record<string, unknown> {
   selected_image: string;
   selected_class: number | null;
+  /** Name of the method that is shown alone; empty: all side by side. */
+  selected_method: string;
   opacity: number;
   threshold: number;
   colormap: ColormapName;
@@ -134,8 +160,15 @@ export interface Traits extends Record<string, unknown> {
   _selection: string;
   _class_count: number;
   _title: string;
+  /** Names of the methods. */
+  _methods: string[];
   _images: ImageInfo[];
+  /** JPEG files, those of the first photos; of the others nothing. */
   _photos: DataView[];
+  /** The photo that is shown, where it is none of the first, by name. */
+  _large: Record<string, DataView>;
+  _strip: StripInfo;
+  /** These are by the photo's name for the first method; see `keyOf`. */
   _status: Record<string, Status>;
   _maps: Record<string, MapInfo>;
   _planes: Record<string, DataView>;
@@ -149,12 +182,21 @@ export interface Traits extends Record<string, unknown> {
 
 export type PublicTraits = Pick<
   Traits,
-  "selected_image" | "selected_class" | "opacity" | "threshold" | "colormap" | "index" | "score" | "scale"
+  | "selected_image"
+  | "selected_class"
+  | "selected_method"
+  | "opacity"
+  | "threshold"
+  | "colormap"
+  | "index"
+  | "score"
+  | "scale"
 >;
 
 export const PUBLIC_TRAITS = [
   "selected_image",
   "selected_class",
+  "selected_method",
   "opacity",
   "threshold",
   "colormap",
@@ -164,14 +206,20 @@ export const PUBLIC_TRAITS = [
 ] as const;
 export const PYTHON_TRAITS = [
   "_title",
+  "_methods",
   "_images",
   "_photos",
+  "_large",
+  "_strip",
   "_status",
   "_maps",
   "_planes",
   "_pairs",
   "_seq",
 ] as const;
+
+/** What a photo's job by a method is called, by the method's place. */
+export const keyOf = (name: string, place: number): string => (place ? `${name}\0${place}` : name);
 
 /** Bodies of the messages to Python, by kind; `kind`, `rid` and `v` are added on the way. */
 export interface ToKernel {
@@ -187,12 +235,18 @@ export interface ToKernel {
   layer: { image: string; class: number; index: IndexName; score: ScoreName };
   /** Without a cell: leaves the search. */
   pairs: { image: string; cell: [number, number] | null };
+  /** A photo that was dropped, pasted or chosen; its bytes travel beside. */
+  photo: { name: string };
+  /** The photo at its own size. */
+  full: { image: string };
+  thumbnails: ThumbnailsWanted;
 }
 
 export type Reply =
   | { kind: "welcome"; rid: string }
   | { kind: "explained"; rid: string; id: number }
   | { kind: "applied"; rid: string }
+  | { kind: "full"; rid: string; buffers: DataView[] }
   | {
       kind: "layer";
       rid: string;
@@ -203,4 +257,6 @@ export type Reply =
       buffers?: DataView[];
     }
   | { kind: "pairing"; rid: string }
+  | { kind: "added"; rid: string; name: string }
+  | ThumbnailsReply
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

@@ -5,25 +5,36 @@
  */
 import type { AnyWidget } from "@anywidget/types";
 import base from "../core/base.css";
-import { h, on, setAttribute } from "../core/dom";
+import { h, on, setAttribute, show } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
 import { type Chosen, Selection } from "../core/selection";
 import { followTheme } from "../core/theme";
 import { debounce, onFrame, type Redraw } from "../core/timing";
-import { PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
+import { keyOf, PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
 import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
 import { followSelection } from "./attribution/following";
 import { makeHead } from "./attribution/head";
 import { LayerStore } from "./attribution/layers";
+import { makePanels } from "./attribution/panels";
 import { makePicture } from "./attribution/picture";
 import { makePrediction } from "./attribution/prediction";
-import { deriveShown, PlaneStore, type Shown, type ViewState } from "./attribution/state";
+import {
+  derivePanels,
+  deriveShown,
+  methodOf,
+  PlaneStore,
+  type Shown,
+  statusOf,
+  type ViewState,
+} from "./attribution/state";
 import { makeStrip } from "./attribution/strip";
 import css from "./attribution/style.css";
-import { NO_PARTNERS } from "./attribution/words";
+import { kernelWords, NO_PARTNERS } from "./attribution/words";
+import { makeArriving } from "./shared/arriving";
+import { Gallery } from "./shared/gallery";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
@@ -62,14 +73,11 @@ function makeActions(
     chosen: Chosen,
   ) => {
     if (value === model.get(name)) return;
-    const start = performance.now();
     if (selection.state === "shared") {
       selection.set(chosen);
       kernel.poke();
     } else writer.set(name, value);
     redraw.now();
-    performance.clearMeasures("ww-draw");
-    performance.measure("ww-draw", { start, end: performance.now() });
     writer.save();
   };
   return {
@@ -81,7 +89,10 @@ function makeActions(
       saveSoon();
     },
     choose(name, value) {
-      if (name === "index") partnerActions.leavePartners();
+      if (name === "index" || name === "selected_method") {
+        partnerActions.leavePartners();
+        state.spread = false; // it is shown alone
+      }
       writer.set(name, value);
       redraw.now();
       writer.save();
@@ -104,7 +115,7 @@ function makePartnerActions(
   state: ViewState,
   redraw: Redraw,
 ): Pick<Actions, "findPartners" | "leavePartners"> {
-  const image = () => model.get("selected_image");
+  const image = () => keyOf(model.get("selected_image"), methodOf(model));
   const shownSearch = () => {
     const search = model.get("_pairs");
     return "rid" in search && search.image === image() && search.rid !== state.left ? search : null;
@@ -134,14 +145,14 @@ function makePartnerActions(
   };
 }
 
-/** Escape goes back from partners, then stops a running job, then takes back the wipe, then the cell that is read; `?` lists the keys. */
+/** Escape goes back from partners, then stops a running job, then takes back the wipe, then what is shown alone; `?` lists the keys. */
 function followRootKeys(
   root: HTMLElement,
   context: Context,
   shown: () => Shown,
   toggleKeys: () => void,
 ): void {
-  const { state, act, kernel, signal } = context;
+  const { model, state, act, kernel, signal } = context;
   on(
     root,
     "keydown",
@@ -156,6 +167,8 @@ function followRootKeys(
       if (shown().partners) act.leavePartners();
       else if (shown().status.state === "computing" && kernel.reachable) act.stop();
       else if (state.wipe !== null) state.wipe = null;
+      else if (model.get("selected_method")) act.choose("selected_method", "");
+      else if (state.spread) act.toggle("spread");
       else state.reading = null;
       act.redraw();
     },
@@ -164,9 +177,17 @@ function followRootKeys(
 }
 
 /** What tests, and style, can see from outside. */
-function markRoot(root: HTMLElement, model: AnyModel, shown: Shown, kernel: Kernel): void {
+function markRoot(
+  root: HTMLElement,
+  model: AnyModel,
+  shown: Shown,
+  panels: readonly Shown[],
+  kernel: Kernel,
+): void {
   const marks = {
-    state: shown.status.state,
+    state: (statusOf(model, shown.image?.name ?? "") ?? shown.status).state,
+    panels: panels.length,
+    method: model.get("selected_method") ?? "",
     seq: model.get("_seq"),
     rows: shown.map?.rows ?? 0,
     preview: shown.map?.preview ? 1 : 0,
@@ -187,7 +208,9 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     map: true,
     uncertainty: false,
     cells: false,
+    spread: false,
     reading: null,
+    grid: null,
     wipe: null,
     left: "",
     note: "",
@@ -197,28 +220,35 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const selection = new Selection(model, follow, signal);
   const act = makeActions(model, selection, kernel, state, redraw, signal);
   const context: Context = { model, kernel, state, act, signal };
-  const photos = new PhotoStore(model, signal, redraw.request);
+  const gallery = new Gallery<object>(kernel, redraw.request);
+  const photos = new PhotoStore(model, signal, redraw.request, (place) => gallery.get(place)?.bytes);
   const stores = { planes: new PlaneStore(), layers: new LayerStore(model, kernel, redraw.request) };
   const explain = makeExplainer(context);
   const head = makeHead(context);
-  const strip = makeStrip(context, photos);
+  const arriving = makeArriving(context);
+  const strip = makeStrip(context, photos, gallery, arriving.node);
   const prediction = makePrediction(context);
   const heading = makeHeading(context);
   const picture = makePicture(context, photos);
-  const controls = makeControls(context);
-  const parts = [head, strip, prediction, heading, picture, controls];
+  const panels = makePanels(context, photos);
+  const controls = makeControls(context, picture.saver.node);
+  const parts = [head, strip, prediction, heading, panels, controls];
   const side = h("div", { class: "side" }, strip.node, prediction.node);
-  const grid = h("div", { class: "grid" }, side, heading.node, picture.node, controls.node);
+  const stage = h("div", { class: "maps" }, picture.node, panels.node);
+  const grid = h("div", { class: "grid" }, side, heading.node, stage, controls.node);
   const root = h(
     "div",
     { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
     head.node,
     grid,
+    arriving.target,
   );
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
   let shown = deriveShown(model, stores);
   let acknowledged = 0;
+  /** How many maps stand side by side. */
+  let count = 0;
 
   function follow(): void {
     if (selection.state === "alone") kernel.tell("alone", {});
@@ -226,26 +256,33 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   }
 
   function draw(): void {
-    const before = shown.image?.name;
+    const before = `${shown.key}/${count}`;
     shown = deriveShown(model, stores, state.left);
-    if (shown.image?.name !== before) {
+    const beside = derivePanels(model, stores, state);
+    count = beside.length;
+    if (`${shown.key}/${count}` !== before) {
       state.reading = state.wipe = null;
       state.note = "";
     }
-    for (const part of parts) part.update(shown);
-    markRoot(root, model, shown, kernel);
-    if (picture.drawn) setAttribute(root, "data-ready", 1);
+    show(picture.node, count === 0);
+    if (count === 0) picture.update(shown);
+    for (const part of parts) part.update(shown, beside);
+    arriving.update(kernelWords(kernel.state));
+    markRoot(root, model, shown, beside, kernel);
+    if (count ? panels.drawn : picture.drawn) setAttribute(root, "data-ready", 1);
     const frame = model.get("_seq");
     if (frame > acknowledged) {
       acknowledged = frame;
       kernel.tell("ack", { seq: frame });
     }
-    explain(shown);
+    for (const each of count ? beside : [shown]) explain(each);
   }
 
   for (const name of [...PUBLIC_TRAITS, ...PYTHON_TRAITS])
     listen(model, `change:${name}`, redraw.request, signal);
+  listen(model, "change:_images", () => followSelection(model, selection), signal); // what is selected may be there now
   followRootKeys(root, context, () => shown, head.toggleKeys);
+  arriving.follow(root);
   for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
   el.append(host);
   signal.addEventListener("abort", () => host.remove(), { once: true });

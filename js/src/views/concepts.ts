@@ -31,6 +31,7 @@ import { History } from "./concepts/history";
 import { makeLegend } from "./concepts/legend";
 import { makeMaps } from "./concepts/maps";
 import { makeDrawing, makePicture, makePictureBar } from "./concepts/picture";
+import { makeRank } from "./concepts/rank";
 import { Sprite } from "./concepts/sprite";
 import { deriveShown, type Shown, type ViewState } from "./concepts/state";
 import { makeStrip } from "./concepts/strip";
@@ -40,7 +41,8 @@ import evidence from "./concepts/style/evidence.css";
 import layout from "./concepts/style/layout.css";
 import narrow from "./concepts/style/narrow.css";
 import picture from "./concepts/style/picture.css";
-import { headWords, KEYS, selectionWords, targetWords } from "./concepts/words";
+import { headWords, KEYS, kernelWords, selectionWords, targetWords } from "./concepts/words";
+import { makeArriving } from "./shared/arriving";
 import { makeHead } from "./shared/head";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
@@ -125,23 +127,25 @@ function makeAcknowledger(model: Model, kernel: ConceptKernel): () => void {
 /** Makes all parts, and where they stand. */
 function makeParts(context: Context) {
   const { model, act, signal } = context;
-  const photos = new PhotoStore(model, signal, act.redraw);
+  const photos = new PhotoStore(model as unknown as AnyModel, signal, act.redraw);
   const sprite = new Sprite(signal, act.redraw);
   const maps = makeMaps(context);
   const head = makeHead(context, KEYS);
-  const strip = makeStrip(context, photos);
+  const arriving = makeArriving(context);
+  const strip = makeStrip(context, photos, arriving.node);
   const bar = makePictureBar(context);
   const picture = makePicture(context, photos, maps);
   const legend = makeLegend(context);
-  const drawing = makeDrawing(context);
+  const drawing = makeDrawing(context, picture.saver);
   const heading = makeHeading(context);
   const detail = makeDetail(context, sprite, photos);
   const cards = makeCards(context, sprite, detail.writeNote);
   const quality = makeQuality();
+  const rank = makeRank(context);
   const evidence = makeEvidence(context);
   const changes = makeChanges(context);
   const middle = [bar, picture, legend, drawing, evidence, changes];
-  const right = [heading, cards, quality];
+  const right = [heading, cards, rank, quality];
   const grid = h(
     "div",
     { class: "grid" },
@@ -153,7 +157,8 @@ function makeParts(context: Context) {
     head,
     picture,
     maps,
-    nodes: [head.node, grid, detail.node],
+    arriving,
+    nodes: [head.node, grid, detail.node, arriving.target],
     list: [strip, ...middle, ...right, detail],
   };
 }
@@ -169,6 +174,8 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     wipe: null,
     renaming: null,
     showHidden: false,
+    rank: null,
+    hint: "",
     last: "",
     dark: false,
   };
@@ -211,6 +218,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     state.last = shown.image?.name ?? state.last;
     parts.head.update(headWords(model, shown, kernel.state));
     for (const part of parts.list) part.update(shown);
+    parts.arriving.update(kernelWords(kernel.state) || model.get("_model")?.reason || "");
     markRoot(root, model, shown, kernel);
     announce(selectionWords(shown));
     if (parts.picture.drawn) setAttribute(root, "data-ready", 1);
@@ -223,6 +231,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   for (const name of ["_bank", "_images"]) // what is selected may be there now
     listen(model as unknown as AnyModel, `change:${name}`, () => followSelection(model, selection), signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
+  parts.arriving.follow(root);
   for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
   el.append(host);
   signal.addEventListener("abort", () => host.remove(), { once: true });

@@ -4,41 +4,143 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from whatwhere.concepts import _record
 from whatwhere.concepts._gathering import Gathering
-from whatwhere.concepts.evidence import Chained
 from whatwhere.concepts.extractors import read_extractor
 from whatwhere.concepts.importance import GateResponse, contributions, shares, shares_of
 from whatwhere.concepts.rank import rank_steps
-from whatwhere.engine._rows import wide
+from whatwhere.concepts.unreadable import say_unreadable
+from whatwhere.engine._rows import squares_of
 from whatwhere.engine.matching import match
 from whatwhere.engine.total_indices import total_indices
 from whatwhere.jobs import Step
 from whatwhere.metrics.fidelity import fidelity
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
     from torch import Tensor
 
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.craft import Craft
     from whatwhere.concepts.evidence import Evidence
+    from whatwhere.concepts.protocol import Extractor
     from whatwhere.concepts.rank import RankPath
     from whatwhere.engine.encoder import Encoder
-    from whatwhere.engine.factors import Factors
+    from whatwhere.engine.factors import Dictionary, Factors
     from whatwhere.model import VisionModel
 
-_TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
+TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
 _PUBLISH = 0.2  # seconds between previews
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
 _FIRST_ROWS = 8  # of a Sobol design, before anything is said
-_SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
+_BEHIND = 32  # photos a batch behind the layer
+SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
+
+
+class Gathered(Protocol):
+    """What was gathered of a set of images.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        The network at the layer.
+    evidence : Evidence
+        Photos and features.
+    done, total : int
+        Forwards so far, and in all.
+    extra : int
+        Forwards that measured how the network runs fastest.
+    plan : str
+        How the network was run, in words.
+    """
+
+    encoder: Encoder
+    evidence: Evidence
+    done: int
+    total: int
+    extra: int
+
+    @property
+    def plan(self) -> str: ...  # as above
+
+
+def least_photos(method: Craft) -> int:
+    """Return how few photos a method can explain.
+
+    Parameters
+    ----------
+    method : Craft
+        The method.
+
+    Returns
+    -------
+    int
+        One a concept, or one in each half.
+    """
+    return 2 if method.n_concepts == "auto" else int(method.n_concepts)
+
+
+def read_method(method: Craft, encoder: Encoder) -> Extractor:
+    """Return a method's extractor, after a look at whether the layer is one for the method.
+
+    Parameters
+    ----------
+    method : Craft
+        The method.
+    encoder : Encoder
+        The network at the layer.
+
+    Returns
+    -------
+    Extractor
+        The one asked for, or the layer's own.
+
+    Raises
+    ------
+    ValueError
+        If the features are signed and the extractor does not take such, there are no locations and they are asked for,
+        or the layer has fewer channels than there are to be concepts.
+    """
+    extractor = read_extractor(method.extractor, signed=not encoder.cut.nonnegative)
+    if method.fit_on != "crops" and encoder.grid == (1, 1):
+        raise ValueError(
+            f"fit_on: {encoder.cut.layer!r} puts out one vector for the whole image, so there are no "
+            "locations; use fit_on='crops'."
+        )
+    if method.n_concepts != "auto" and method.n_concepts > encoder.channels:
+        raise ValueError(
+            f"n_concepts: wanted at most {encoder.channels}, as {encoder.cut.layer!r} has channels, got "
+            f"{method.n_concepts}."
+        )
+    return extractor
+
+
+def check_like(like: ConceptBank, encoder: Encoder) -> None:
+    """Refuse an earlier bank of another layer: cosines between layers mean nothing.
+
+    Parameters
+    ----------
+    like : ConceptBank
+        The earlier bank.
+    encoder : Encoder
+        The network at the layer.
+
+    Raises
+    ------
+    ValueError
+        If the bank is of another.
+    """
+    wanted, got = (encoder.cut.layer, encoder.channels), (like.layer.name, like.W.shape[1])
+    if wanted != got:
+        raise ValueError(
+            f"like: wanted a bank of {wanted[0]!r} with {wanted[1]} channels, got one of {got[0]!r} with {got[1]}."
+        )
 
 
 class CraftRun:
@@ -57,7 +159,11 @@ class CraftRun:
     like : ConceptBank, optional
         An earlier bank, whose ids are kept.
     previews : bool
-        Whether to make banks while the factorisation converges.
+        Whether to make banks while the factorisation converges: somebody waits for them.
+    gathering : Gathering, optional
+        Photos and features that are there already; by default the network is asked for them.
+    start : Dictionary, optional
+        Directions to start the factorisation from.
     """
 
     def __init__(
@@ -69,11 +175,14 @@ class CraftRun:
         target: int | str | None,
         like: ConceptBank | None,
         previews: bool,
+        gathering: Gathering | None = None,
+        start: Dictionary | None = None,
     ) -> None:
         self.method, self.model, self._given, self._like = method, model, images, like
         self.target = None if target is None else model.class_names.resolve(target)
         self._previews = previews
-        self._gathering: Gathering | None = None
+        self._gathering: Gathered | None = gathering
+        self._start = start
         self.seconds = 0.0
         self.codes = self.contributions = np.zeros(0, dtype=np.float32)
         self.rank_path: RankPath | None = None
@@ -96,10 +205,16 @@ class CraftRun:
             self._chunk = time.perf_counter()  # what passed since is not ours
 
     @property
-    def gathering(self) -> Gathering:
+    def gathering(self) -> Gathered:
         """What the network was asked for: there from the first stage on."""
         assert self._gathering is not None
         return self._gathering
+
+    @property
+    def record(self) -> ConceptBank:
+        """The best bank so far: there from the first importances on."""
+        assert self._record is not None
+        return self._record
 
     @property
     def encoder(self) -> Encoder:
@@ -114,40 +229,39 @@ class CraftRun:
     def _stages(self) -> Iterator[str]:
         model, method = self.model, self.method
         self.fingerprint, self.stamp = model.fingerprint(), model.stamp()
-        self._gathering = Gathering(method, model, self._given, self.target)
-        self.extractor = read_extractor(method.extractor, signed=not self.encoder.cut.nonnegative)
-        if method.fit_on != "crops" and self.encoder.grid == (1, 1):
-            raise ValueError(
-                f"fit_on: {self.encoder.cut.layer!r} puts out one vector for the whole image, so there are no "
-                "locations; use fit_on='crops'."
-            )
-        if method.n_concepts != "auto" and method.n_concepts > self.encoder.channels:
-            raise ValueError(
-                f"n_concepts: wanted at most {self.encoder.channels}, as {self.encoder.cut.layer!r} has channels, got "
-                f"{method.n_concepts}."
-            )
-        self._check_like()
-        yield from self.gathering.stages()
-        self._check_photos()
-        yield from self._factorise()
+        gathering = None
+        if self._gathering is None:
+            self._gathering = gathering = Gathering(method, model, self._given, self.target, watched=self._previews)
+        self.extractor = read_method(method, self.encoder)
+        if self._like is not None:
+            check_like(self._like, self.encoder)
+        if gathering is not None:
+            yield from gathering.stages()
+        self.check_photos()
+        yield from self.factorise()
+        yield from self.finish()
+
+    def finish(self) -> Iterator[str]:
+        """Find codes and importances, once there is a dictionary.
+
+        Yields
+        ------
+        str
+            The name of the stage, after every batch.
+        """
         yield from self._encode()
         yield from self._weigh()
 
-    def _check_like(self) -> None:
-        """Refuse an earlier bank of another layer: cosines between layers mean nothing."""
-        like, cut = self._like, self.encoder.cut
-        if like is None:
-            return
-        wanted, got = (cut.layer, self.encoder.channels), (like.layer.name, like.W.shape[1])
-        if wanted != got:
-            raise ValueError(
-                f"like: wanted a bank of {wanted[0]!r} with {wanted[1]} channels, got one of {got[0]!r} with {got[1]}."
-            )
+    def check_photos(self) -> None:
+        """Refuse sets that are too small, and features that say nothing.
 
-    def _check_photos(self) -> None:
-        """Refuse sets that are too small, and features that say nothing."""
-        evidence, wanted = self.evidence, self.method.n_concepts
-        count, least = len(evidence), 2 if wanted == "auto" else int(wanted)
+        Raises
+        ------
+        ValueError
+            If they are.
+        """
+        evidence = self.evidence
+        count, least = len(evidence), least_photos(self.method)
         if count < least:
             of = f" of {count + evidence.n_left_out}" if evidence.n_left_out else ""
             among, more = "", "Give more images, or ask for fewer concepts."
@@ -157,8 +271,10 @@ class CraftRun:
                     "Give more images of what the network predicts as this class, ask for fewer concepts, or leave "
                     "target out to explain a mixed set."
                 )
+            if evidence.unreadable:
+                more = f"{say_unreadable(evidence.unreadable, count + evidence.n_left_out)} {more}"
             raise ValueError(f"images: wanted at least {least}{among}, one a concept, got {count}{of}. {more}")
-        rows = self._rows()
+        rows = evidence.rows(self.method.fit_on)
         first = rows[0][:1]
         if not any(bool((block != first.to(block.device)).any()) for block in rows):
             raise ValueError(
@@ -168,22 +284,22 @@ class CraftRun:
 
     # -- factors ----------------------------------------------------------------------------------------------------
 
-    def _rows(self) -> Sequence[Tensor]:
-        """Return what is factorised, block by block."""
-        self.evidence.settle()
-        cells, pooled = self.evidence.cells, self.evidence.pooled
-        if self.method.fit_on == "both":
-            return Chained(pooled, cells)
-        return cells if self.method.fit_on == "locations" else pooled
+    def factorise(self) -> Iterator[str]:
+        """Fit the dictionary, showing a bank from time to time.
 
-    def _factorise(self) -> Iterator[str]:
-        """Fit the dictionary, showing a bank from time to time."""
+        Yields
+        ------
+        str
+            The name of the stage, after every pass.
+        """
         shown = 0.0
         rank = self.method.n_concepts
         if rank == "auto":
             rank = yield from self._choose_rank()
         seed, device = self.method.seed, self.model.device
-        for factors in self.extractor.fit(self._rows(), rank, seed=seed, tolerance=_TOLERANCE, device=device):
+        rows = self.evidence.rows(self.method.fit_on)
+        start: dict[str, Any] = {} if self._start is None else {"start": self._start}
+        for factors in self.extractor.fit(rows, rank, seed=seed, tolerance=TOLERANCE, device=device, **start):
             self.factors: Factors = factors
             if self._previews and time.perf_counter() - shown > _PUBLISH:
                 self._record = _record.preview(self)
@@ -194,13 +310,11 @@ class CraftRun:
     def _choose_rank(self) -> Generator[str, None, int]:
         """Try ranks until two halves of the photos no longer agree upon the concepts."""
         evidence, fit_on = self.evidence, self.method.fit_on
-        of_crops = np.repeat(np.arange(len(evidence)), len(evidence.windows))
-        of_cells = np.repeat(np.arange(len(evidence)), evidence.grid[0] * evidence.grid[1])
-        groups = {"crops": of_crops, "locations": of_cells, "both": np.concatenate([of_crops, of_cells])}[fit_on]
+        rows, groups = evidence.rows(fit_on), evidence.photo_of_rows(fit_on)
         most = min(len(evidence) // 2, self.encoder.channels)
         ranks = [rank for rank in _RANKS if rank <= most] or [1]
         device, seed = self.model.device, self.method.seed
-        for path, _ in rank_steps(self._rows(), ranks, self.extractor, seed=seed, groups=groups, device=device):
+        for path, _ in rank_steps(rows, ranks, self.extractor, seed=seed, groups=groups, device=device):
             self.rank_path = path
             yield "rank"
         assert self.rank_path is not None  # the last of them has every rank
@@ -225,7 +339,7 @@ class CraftRun:
         places, cosines = match(factors.bank.cpu(), old)
         fresh = itertools.count(max(self._like.ids) + 1)
         pairs = zip(places.tolist(), cosines.tolist(), strict=True)
-        return tuple(self._like.ids[j] if j >= 0 and c >= _SAME_CONCEPT else next(fresh) for j, c in pairs)
+        return tuple(self._like.ids[j] if j >= 0 and c >= SAME_CONCEPT else next(fresh) for j, c in pairs)
 
     # -- codes ------------------------------------------------------------------------------------------------------
 
@@ -259,8 +373,9 @@ class CraftRun:
             return self.encoder.decode(cells, prefix)
 
     def _parts(self, count: int) -> list[slice]:
-        """Divide images into batches."""
-        size = self.model.batch_size
+        """Divide images into batches; what is cheap, an affine head, goes in large ones."""
+        cheap = self.encoder.affine and self.encoder.cut.route == "split"
+        size = max(self.model.batch_size, _BEHIND) if cheap else self.model.batch_size
         return [slice(first, first + size) for first in range(0, count, size)]
 
     def _code(self, rows: Tensor, error: SquaredError) -> tuple[Tensor, Tensor]:
@@ -367,8 +482,8 @@ class SquaredError:
         rows, rebuilt : Tensor of shape (n, p)
             Features, and what the concepts say they are.
         """
-        self._missed += float(wide(rows - rebuilt.to(rows)).square().sum())
-        self._whole += float(wide(rows).square().sum())
+        self._missed += squares_of(rows - rebuilt.to(rows))
+        self._whole += squares_of(rows)
 
     @property
     def relative(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +12,11 @@ from whatwhere.concepts.crops import cut_out, windows_of
 from whatwhere.concepts.evidence import Evidence
 from whatwhere.concepts.layer import choose_layer
 from whatwhere.concepts.photos import count_images, iterate_inputs
+from whatwhere.concepts.unreadable import check_paths
 from whatwhere.engine.encoder import Encoder
+from whatwhere.engine.pacing import Pace
 from whatwhere.engine.tuning import Tuner
+from whatwhere.pixels.images import is_one_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
 
 _TUNING_FROM = 1000  # forwards that make measuring worth while
+_PACED_FROM = 256  # forwards from which larger batches are tried: short runs are the same bit for bit
 _TUNING_SHARE = 0.05  # of the forwards, at most, go into measuring
 
 
@@ -40,6 +45,8 @@ class Gathering:
         What `whatwhere.pixels.images.iterate_images` takes.
     target : int or None
         The class whose images are kept; None keeps all.
+    watched : bool, default True
+        Whether somebody waits for what is under way: batches are then no larger than the plan's.
 
     Attributes
     ----------
@@ -53,11 +60,20 @@ class Gathering:
         Forwards that measured how the network runs fastest.
     """
 
-    def __init__(self, method: Craft, model: VisionModel, images: Any, target: int | None) -> None:
-        self._model, self._images, self._target = model, images, target
+    def __init__(
+        self, method: Craft, model: VisionModel, images: Any, target: int | None, *, watched: bool = True
+    ) -> None:
+        self._model, self._images, self._target, self._watched = model, images, target, watched
         self.encoder = Encoder(model, choose_layer(model) if method.layer is None else method.layer)
         self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
+        self._skips = method.on_unreadable == "skip" and not is_one_image(images)
         self.done = self.total = self.extra = 0
+        self._pace = Pace(model, steady=watched)
+
+    @property
+    def plan(self) -> str:
+        """How the network was run, in words."""
+        return replace(self._model.plan, batch_size=self._pace.size).describe(self._model.precision)
 
     def stages(self) -> Iterator[str]:
         """Run every image, and the crops of those that are predicted as the class.
@@ -69,42 +85,59 @@ class Gathering:
         """
         evidence = self.evidence
         crops = len(evidence.windows) if evidence.crops else 0
+        check_paths(self._images)
         count = count_images(self._images)
         self.total = count * (1 + crops)
+        if self.total < _PACED_FROM:
+            self._pace = Pace(self._model, steady=True)
         yield from self._tune()
-        inputs = iterate_inputs(self._images, self._model)
-        while batch := list(itertools.islice(inputs, self._model.batch_size)):
+        inputs = iterate_inputs(self._images, self._model, unreadable=evidence.unreadable if self._skips else None)
+        steady = Pace(self._model, steady=True)
+        pace = steady if crops else self._pace  # where there are crops, most of the work is theirs
+        while batch := list(itertools.islice(inputs, pace.next(max(count - self.done, 1)))):
             images = torch.cat([self._model.to_input(shown.pixels) for shown in batch])
-            look = self.encoder.look(images)
+            with pace.timing(len(batch)):
+                look = self.encoder.look(images)
             self.done += len(batch)
             _check_finite(look.cells, look.logits, batch)
-            kept = torch.ones(len(batch), dtype=torch.bool) if self._target is None else self._predicted(look.logits)
+            kept = self._kept(look.logits)
             places = kept.nonzero().flatten().tolist()
             evidence.n_left_out += len(batch) - len(places)
-            self.total -= (len(batch) - len(places)) * crops
+            self._expect(count, crops)
             yield "images"
             for k in places:
                 evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
             if crops and places:
                 yield from self._run_crops(images[places], [batch[k].name for k in places])
+        self._expect(count, crops)  # the last files may have been no photos
 
-    def _predicted(self, logits: Tensor) -> Tensor:
+    def _expect(self, count: int, crops: int) -> None:
+        """Say how many forwards it will be, by what is known of the images so far."""
+        evidence = self.evidence
+        self.total = (count - len(evidence.unreadable)) * (1 + crops) - evidence.n_left_out * crops
+
+    def _kept(self, logits: Tensor) -> Tensor:
         """Tell which images are predicted as the class: by the largest logit or, of a single one, by its sign."""
+        if self._target is None:
+            return torch.ones(len(logits), dtype=torch.bool)
         return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1).eq(self._target or 0)
 
     def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
         """Run the crops of photos, full batches whatever photo they are of, and pool their features."""
         boxes = self.evidence.windows
-        pooled = []
-        for first in range(0, len(images) * len(boxes), size := self._model.batch_size):
-            chunk = range(first, min(first + size, len(images) * len(boxes)))
+        pooled: list[Tensor] = []
+        first, count = 0, len(images) * len(boxes)
+        while first < count:
+            chunk = range(first, min(first + self._pace.next(count - first), count))
             with self._model.computing(refresh=False):
                 parts = [
                     cut_out(images[photo : photo + 1], [boxes[k % len(boxes)] for k in of_photo])
                     for photo, of_photo in itertools.groupby(chunk, key=lambda k: k // len(boxes))
                 ]
                 crops = torch.cat(parts) if len(parts) > 1 else parts[0]
-            pooled.append(self.encoder.cells(crops).mean(dim=(1, 2)))
+            with self._pace.timing(len(crops)):
+                pooled.append(self.encoder.cells(crops).mean(dim=(1, 2)))
+            first += len(crops)
             self.done += len(crops)
             yield "crops"
         rows = torch.cat(pooled).reshape(len(images), len(boxes), -1)
@@ -124,6 +157,7 @@ class Gathering:
             yield "tuning"
         self.extra += tuner.n_forwards
         self.encoder = Encoder(self._model, self.encoder.cut.layer)
+        self._pace = Pace(self._model, steady=self._watched)
 
 
 def _check_finite(cells: Tensor, logits: Tensor, batch: list[Input]) -> None:

@@ -139,6 +139,7 @@ def _bank(
         encoder={name: as_array(values) for name, values in dictionary.encoder.items()},
         complete=complete,
         source=evidence.photos,
+        unreadable=dict(evidence.unreadable),
     )
 
 
@@ -212,6 +213,7 @@ def _provenance(run: CraftRun, *, complete: bool) -> Provenance:
         fingerprint=run.fingerprint,
         stamp=run.stamp,
         complete=complete,
+        plan=run.gathering.plan,
         seconds=run.seconds,
         net_seconds=run.encoder.net_seconds,
         n_extra=run.gathering.extra,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from whatwhere.concepts import groups as grouping
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.concept_crop import ConceptCrop
     from whatwhere.concepts.concepts import Concepts
     from whatwhere.concepts.craft import Craft
+    from whatwhere.concepts.groups import Grouped, Groups
     from whatwhere.concepts.photos import PhotoSet
     from whatwhere.concepts.quality import Quality
     from whatwhere.engine.factors import Dictionary
@@ -93,13 +96,23 @@ class ConceptBank:
         Whether the extraction was finished.
     source : PhotoSet, optional
         The photos as the network saw them; not saved.
+    unreadable : mapping of str to str
+        Files that could not be read and were left out, with the reason, by name.
     labels, notes : mapping of int to str
         What a person called the concepts and wrote of them, by id; see `annotated`.
+    hidden, pinned : tuple of int
+        Ids of concepts that a person put away, or wants first.
+    groups : tuple of tuple of int
+        Ids of concepts that are merged; see `merge`. All arrays stay those of the single concepts.
+    refits : tuple of int
+        Numbers of concepts that it was fitted again with, one after the other; see `Concepts.refit`.
 
     Raises
     ------
     KeyError
-        If a label or a note is of an id that there is not.
+        If a label, a note or a mark is of an id that there is not.
+    ValueError
+        If a group has fewer than two ids, or one that is not there or in another group.
 
     Notes
     -----
@@ -134,13 +147,19 @@ class ConceptBank:
     parent: tuple[str, int] | None = None
     complete: bool = True
     source: PhotoSet | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
+    hidden: tuple[int, ...] = ()
+    pinned: tuple[int, ...] = ()
+    groups: Groups = ()
+    refits: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold every array against writing: records are shared."""
-        for concept_id in (*self.labels, *self.notes):
+        for concept_id in (*self.labels, *self.notes, *self.hidden, *self.pinned):
             self.number_of(concept_id)
+        grouping.read_groups("groups", self.groups, self.ids)
         arrays = (getattr(self, name) for name in self.__dataclass_fields__)
         for array in (*arrays, *self.encoder.values()):
             if isinstance(array, np.ndarray):
@@ -162,6 +181,14 @@ class ConceptBank:
     def target_name(self) -> str:
         """Name of the explained class; "each photo's predicted class" where there is no single one."""
         return "each photo's predicted class" if self.target is None else self.class_names.label(self.target)
+
+    @property
+    def said_unreadable(self) -> str:
+        """Which files could not be read, in a sentence; empty if all could."""
+        from whatwhere.concepts.unreadable import say_unreadable
+
+        q = self.quality
+        return say_unreadable(self.unreadable, q.n_images + q.n_left_out) if self.unreadable else ""
 
     @property
     def dictionary(self) -> Dictionary:
@@ -241,6 +268,7 @@ class ConceptBank:
 
         index = np.asarray(order, dtype=np.int64)
         left = np.setdiff1d(np.arange(self.rank), index)
+        kept = {self.ids[k] for k in index}
         dropped = self.contributions[:, left].sum(axis=1) if self.contributions.size else 0
         place = {int(old): new for new, old in enumerate(index)}
         quality = replace(
@@ -265,17 +293,47 @@ class ConceptBank:
             encoder=encoder,
             labels={self.ids[k]: self.labels[self.ids[k]] for k in index if self.ids[k] in self.labels},
             notes={self.ids[k]: self.notes[self.ids[k]] for k in index if self.ids[k] in self.notes},
+            hidden=tuple(k for k in self.hidden if k in kept),
+            pinned=tuple(k for k in self.pinned if k in kept),
+            groups=grouping.left_of(self.groups, kept),
         )
 
-    def annotated(self, labels: Mapping[int, str] | None = None, notes: Mapping[int, str] | None = None) -> ConceptBank:
-        """Return the bank with names and notes of its concepts, which are saved with it.
+    def merge(self, ids: Sequence[int]) -> ConceptBank:
+        """Return the bank with some concepts shown as one: what they add is added up, and nothing is fitted anew.
 
         Parameters
         ----------
-        labels : mapping of int to str, optional
-            Names by concept id, instead of those it has; by default they stay.
-        notes : mapping of int to str, optional
-            Notes by concept id, likewise.
+        ids : sequence of int
+            Two or more of `ids`. One that is merged already brings its group.
+
+        Returns
+        -------
+        ConceptBank
+            With a group more in `groups`, which goes by the id, letter and colour of its most important member. All
+            arrays are the same; `grouped` adds them up.
+
+        Raises
+        ------
+        KeyError
+            If there is no such id.
+        ValueError
+            If there are fewer than two that are not merged yet.
+
+        Notes
+        -----
+        A merged concept's code is the sum of its members' codes, its contribution the sum of theirs, and so is its
+        importance. What the concepts rebuild, and the sum of contributions, stays to the last digit. Maps of
+        `Concepts.maps` are those of the single concepts; `whatwhere.concepts.groups.add_up` adds them up.
+        """
+        return grouping.merge(self, ids)
+
+    def unmerge(self, concept_id: int) -> ConceptBank:
+        """Return the bank with a merged concept taken apart again.
+
+        Parameters
+        ----------
+        concept_id : int
+            Any of its members.
 
         Returns
         -------
@@ -286,11 +344,62 @@ class ConceptBank:
         ------
         KeyError
             If there is no such id.
+        ValueError
+            If the concept is not merged.
+        """
+        return grouping.unmerge(self, concept_id)
+
+    def grouped(self) -> Grouped:
+        """Return the concepts as they are shown: single ones, and merged ones added up.
+
+        Returns
+        -------
+        Grouped
+            Importances, contributions, codes and crops, the most important first.
+        """
+        return grouping.grouped(self)
+
+    def annotated(
+        self,
+        labels: Mapping[int, str] | None = None,
+        notes: Mapping[int, str] | None = None,
+        *,
+        hidden: Iterable[int] | None = None,
+        pinned: Iterable[int] | None = None,
+        groups: Iterable[Iterable[int]] | None = None,
+    ) -> ConceptBank:
+        """Return the bank with what a person says of its concepts, which is saved with it.
+
+        Parameters
+        ----------
+        labels : mapping of int to str, optional
+            Names by concept id, instead of those it has; by default they stay.
+        notes : mapping of int to str, optional
+            Notes by concept id, likewise.
+        hidden, pinned : iterable of int, optional
+            Ids of concepts that are put away, or come first, likewise.
+        groups : iterable of iterable of int, optional
+            Ids of concepts that are merged, likewise; see `merge`.
+
+        Returns
+        -------
+        ConceptBank
+            All else is the same.
+
+        Raises
+        ------
+        KeyError
+            If there is no such id.
+        ValueError
+            If a group has fewer than two ids, or one that is not there or in another group.
         """
         return replace(
             self,
             labels=self.labels if labels is None else dict(labels),
             notes=self.notes if notes is None else dict(notes),
+            hidden=self.hidden if hidden is None else tuple(hidden),
+            pinned=self.pinned if pinned is None else tuple(pinned),
+            groups=self.groups if groups is None else tuple(map(tuple, groups)),
         )
 
     def save(self, path: str | Path) -> None:
@@ -350,6 +459,8 @@ class ConceptBank:
             f"({q.n_rows:,} rows) at {self.layer.name!r}: relative error {q.error:.3f}."
         )
         lines = [found, *([q.rank_reason] if q.rank_reason else []), f"Importance: {self.importance_method}."]
+        if self.groups:
+            lines.append(f"{sum(map(len, self.groups))} of the concepts are merged into {len(self.groups)}.")
         if q.agreement is not None:
             kept = "" if q.r2 is None else f"; R² of the logit is {q.r2:.2f}"
             stay = f"{q.agreement:.0%} of the photos keep their class"
@@ -365,6 +476,8 @@ class ConceptBank:
             One sentence each; empty if there is nothing.
         """
         q, said = self.quality, []
+        if self.unreadable:
+            said.append(self.said_unreadable)
         if q.n_images < _FEW * self.rank:
             said.append(f"Only {q.n_images} photos for {self.rank} concepts: another set may give others.")
         if self.layer.nonnegative is False:

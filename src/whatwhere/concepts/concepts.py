@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.ambiguity import Ambiguity
     from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.comparison import Comparison
     from whatwhere.concepts.evaluation import Evaluation, Faithfulness
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.concepts.stability import BankStability
     from whatwhere.engine.encoder import Look
     from whatwhere.metrics.alignment import CloseClass
     from whatwhere.model import VisionModel
@@ -205,6 +207,36 @@ class Concepts:
             parts.append(contributions(self.encoder, self.dictionary, look.cells, codes, classes, prefix=look.prefix))
         return Contributions(*(torch.cat([part.cpu() for part in column]) for column in zip(*parts, strict=True)))
 
+    def compare(
+        self, image: ImageLike, true: int | str | None = None, *, predicted: int | str | None = None
+    ) -> Comparison:
+        """Share two logits of a photo out among its concepts: why one class and not another.
+
+        Parameters
+        ----------
+        image : image
+            A photo, of any class.
+        true : int or str, optional
+            The class to compare with, as what the photo is; by default the next likeliest.
+        predicted : int or str, optional
+            The class that is explained; by default the predicted one.
+
+        Returns
+        -------
+        Comparison
+            What every concept adds to either logit, the rest, and the differences.
+
+        Raises
+        ------
+        TypeError
+            If it is not one image, or cannot be read.
+        ValueError
+            If there is no such class, both are the same, or the network has a single logit.
+        """
+        from whatwhere.concepts.comparison import compare
+
+        return compare(self, image, true, predicted)
+
     def response(self, image: ImageLike, target: int | str | None = None, *, residual: bool = False) -> GateResponse:
         """Return an image's logit as a function of gates on its concepts, for `whatwhere.engine.gates.attribute`.
 
@@ -367,6 +399,68 @@ class Concepts:
 
         return faithfulness(self, images, **options)
 
+    def stability(self, images: Any = None, *, n_splits: int = 5, seed: int = 0) -> BankStability:
+        """Measure whether other photos of the same kind give the same concepts; see `whatwhere.concepts.stability`.
+
+        Parameters
+        ----------
+        images : images, optional
+            Photos to divide; the bank's own by default. Held-out ones tell more of the bank's concepts. Those that are
+            not predicted as the bank's class are left out.
+        n_splits : int, default 5
+            How often they are divided at random, 1 to 1000.
+        seed : int, default 0
+            Same seed, same halves.
+
+        Returns
+        -------
+        BankStability
+            The matched cosine of the dictionaries of two halves, ``mean`` with its ``spread`` over the splits, and of
+            each concept with its match in a half, ``of_concepts``. Nothing of it is kept here.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or out of its range, the bank is of parts of a split concept, there are
+            too few photos, or an image cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            If files could not be read and were left out.
+
+        Notes
+        -----
+        Forwards as for the extraction, and the cost of one factorisation of all rows a split. A job takes
+        `stability_steps`.
+        """
+        import warnings
+
+        from whatwhere.concepts.unreadable import say_unreadable
+
+        *_, last = self.stability_steps(images, n_splits=n_splits, seed=seed)
+        assert last.record is not None
+        if last.record.unreadable:
+            warnings.warn(say_unreadable(last.record.unreadable, last.record.n_images), UserWarning, stacklevel=2)
+        return last.record
+
+    def stability_steps(self, images: Any = None, *, n_splits: int = 5, seed: int = 0) -> Iterator[Step[BankStability]]:
+        """Measure stability as a computation that can be shown and stopped, for a `whatwhere.Job`.
+
+        Parameters
+        ----------
+        images, n_splits, seed : object
+            As for `stability`.
+
+        Returns
+        -------
+        iterator of Step
+            See `whatwhere.concepts.stability.stability_steps`.
+        """
+        from whatwhere.concepts.stability import stability_steps
+
+        return stability_steps(self, images, n_splits=n_splits, seed=seed)
+
     def closest_classes(self, count: int = 5, *, by: str = "effect") -> list[list[CloseClass]]:
         """Find the classes that each concept speaks for.
 
@@ -420,6 +514,26 @@ class Concepts:
 
         with self.model.computing():
             return affine_head(self.encoder.cut, self.model.output)
+
+    def refit(self, n_concepts: int) -> ConceptBank:
+        """Extract again with another number of concepts, from these on; see `whatwhere.concepts.refit`.
+
+        Parameters
+        ----------
+        n_concepts : int
+            How many.
+
+        Returns
+        -------
+        ConceptBank
+            Ids of concepts that match go on, with their names, notes and marks.
+        """
+        from whatwhere.concepts.refit import Refits
+
+        for step in Refits(self).steps(self.bank, n_concepts):
+            found = step.record
+        assert found is not None
+        return found
 
     def split(self, k: int, **options: Any) -> ConceptBank:
         """Split a concept into its parts at an earlier layer; see `whatwhere.concepts.recursion.split`.

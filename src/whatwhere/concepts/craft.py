@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whatwhere.concepts.bank import ConceptBank
+    from whatwhere.concepts.by_class import CraftByClass
     from whatwhere.concepts.extractors import Extractor
     from whatwhere.jobs import Step
     from whatwhere.model import VisionModel
 
 FitOn = Literal["both", "crops", "locations"]
 FIT_ON = ("both", "crops", "locations")
+ON_UNREADABLE = ("skip", "raise")
 IMPORTANCES = ("auto", "contribution", "sobol")
 _MOST_CONCEPTS = 1024
 _MAX_SEED = 2**63
@@ -66,6 +68,10 @@ class Craft:
         Most rows of the Sobol design; it stops before where the order of the concepts is certain.
     weigh : int, default 32
         Photos that a sampled importance looks at, at most.
+    on_unreadable : {"skip", "raise"}, default "skip"
+        What becomes of a file in a folder, or in a list of paths, that is broken or no photo. "skip": the others are
+        explained, and ``bank.unreadable`` says which were left out and why. "raise": it is an error. What is given as
+        contents, pictures or arrays is always an error, and so is a listed path that leads nowhere, at once.
 
     Raises
     ------
@@ -100,6 +106,7 @@ class Craft:
     importance: str = "auto"
     designs: int = 64
     weigh: int = 32
+    on_unreadable: Literal["skip", "raise"] = "skip"
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -120,6 +127,8 @@ class Craft:
             raise ValueError(f"importance: wanted one of {list(IMPORTANCES)}, got {self.importance!r}.")
         object.__setattr__(self, "designs", _integer("designs", self.designs, 2, 2**16))
         object.__setattr__(self, "weigh", _integer("weigh", self.weigh, 1, 2**31))
+        if self.on_unreadable not in ON_UNREADABLE:
+            raise ValueError(f"on_unreadable: wanted one of {list(ON_UNREADABLE)}, got {self.on_unreadable!r}.")
 
     def __repr__(self) -> str:
         told = {option.name: getattr(self, option.name) for option in fields(self)}
@@ -128,6 +137,13 @@ class Craft:
         ]
         kept += [f"{o.name}={told[o.name]!r}" for o in fields(self)[3:] if told[o.name] != o.default]
         return f"Craft({', '.join(kept)})"
+
+    @property
+    def by_class(self) -> CraftByClass:
+        """The same method for many classes of one set of images: ``Craft(10).by_class.run(model, images)``."""
+        from whatwhere.concepts.by_class import CraftByClass
+
+        return CraftByClass(self)
 
     def run(
         self,
@@ -162,17 +178,17 @@ class Craft:
         Raises
         ------
         TypeError
-            If an image cannot be read.
+            If an image is of another kind.
         ValueError
-            If too few images are predicted as the class, the features are constant, or the layer cannot be cut or lies
-            on no grid.
+            If an image cannot be read (but see `on_unreadable`), too few images are predicted as the class, the
+            features are constant, or the layer cannot be cut or lies on no grid.
         FloatingPointError
             If features are NaN or infinite; the message names the image.
 
         Warns
         -----
         UserWarning
-            If the weights changed meanwhile.
+            If files could not be read and were left out, or the weights changed meanwhile.
         """
         import warnings
 
@@ -186,6 +202,8 @@ class Craft:
                 bar.set_postfix_str(step.stage, refresh=False)
                 bar.update(step.done - bar.n)
         assert bank is not None
+        if bank.unreadable:
+            warnings.warn(bank.said_unreadable, UserWarning, stacklevel=2)
         if bank.provenance.changed:
             warnings.warn("The weights changed while it was computed.", UserWarning, stacklevel=2)
         return bank
@@ -239,8 +257,7 @@ class Craft:
         Job
             Not started yet: ``start()`` or ``wait()`` does.
         """
-        if target is not None:
-            target = model.class_names.resolve(target)
+        target = _one_class(model, target)
         return Job(lambda: self.steps(model, images, target=target, like=like), device=str(model.device), name="CRAFT")
 
     def steps(
@@ -275,7 +292,18 @@ class Craft:
         """
         from whatwhere.concepts._craft_run import CraftRun
 
+        target = _one_class(model, target)
         yield from CraftRun(self, model, images, target=target, like=like, previews=previews).steps()
+
+
+def _one_class(model: VisionModel, target: Any) -> int | None:
+    """Return the id of the class that is asked for; say who takes several."""
+    if isinstance(target, list | tuple | set | frozenset | range):
+        raise TypeError(
+            f"target: wanted one class, got {type(target).__name__} of {len(target)}; for several use "
+            "Craft(…).by_class.run(model, images, targets)."
+        )
+    return None if target is None else model.class_names.resolve(target)
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:

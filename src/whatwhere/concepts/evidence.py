@@ -5,8 +5,9 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
+import numpy as np
 import torch
 
 from whatwhere.concepts.photos import PhotoSet
@@ -15,12 +16,28 @@ from whatwhere.engine.blocks import BlockStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from whatwhere.concepts.crops import Box
     from whatwhere.concepts.photos import Input
+    from whatwhere.engine.blocks import Room
 
 _IN_A_BLOCK = 32  # photos whose features lie in one block
+
+
+class Rooms(NamedTuple):
+    """Memory for each of the things that are kept; by default one of its own.
+
+    Attributes
+    ----------
+    photos, cells, pooled : Room
+        For photos, the features of locations, and those of crops.
+    """
+
+    photos: Room | None = None
+    cells: Room | None = None
+    pooled: Room | None = None
 
 
 class Evidence:
@@ -32,6 +49,8 @@ class Evidence:
         The crops of every photo, in pixels of the network's input.
     crops : bool
         Whether the features of crops are gathered as well.
+    rooms : Rooms, optional
+        Memory that it shares with others of its kind; by default it has all for itself.
 
     Attributes
     ----------
@@ -45,12 +64,16 @@ class Evidence:
         Predicted class of each, and the logits of all classes.
     n_left_out : int
         Photos that were not predicted as the class.
+    unreadable : dict of str to str
+        Files that could not be read, and why.
     """
 
-    def __init__(self, windows: list[Box], *, crops: bool) -> None:
+    def __init__(self, windows: list[Box], *, crops: bool, rooms: Rooms | None = None) -> None:
         self.windows, self.crops = windows, crops
-        self.photos = PhotoSet()
-        self.cells, self.pooled = BlockStore(), BlockStore()
+        rooms = Rooms() if rooms is None else rooms
+        self.photos = PhotoSet(rooms.photos)
+        self.cells, self.pooled = BlockStore(rooms.cells), BlockStore(rooms.pooled)
+        self.unreadable: dict[str, str] = {}
         self.predictions: list[int] = []
         self.logits: list[Tensor] = []
         self.n_left_out = 0
@@ -76,7 +99,7 @@ class Evidence:
         logits : Tensor of shape (classes,)
             What the network says.
         """
-        self.photos.add(shown)
+        self.photos.add(shown, logits)
         self.predictions.append(int(logits.argmax()))
         self.logits.append(logits.cpu().clone())
         self._prefix.append(prefix.cpu().clone())
@@ -105,6 +128,41 @@ class Evidence:
         if self._crops_waiting:
             self.pooled.append(torch.cat(self._crops_waiting))
             self._crops_waiting = []
+
+    def rows(self, fit_on: str) -> Sequence[Tensor]:
+        """Return what is factorised, block by block.
+
+        Parameters
+        ----------
+        fit_on : {"both", "crops", "locations"}
+            Which features.
+
+        Returns
+        -------
+        sequence of Tensor of shape (n_i, p)
+            Those of crops before those of locations.
+        """
+        self.settle()
+        if fit_on == "both":
+            return Chained(self.pooled, self.cells)
+        return self.cells if fit_on == "locations" else self.pooled
+
+    def photo_of_rows(self, fit_on: str) -> NDArray[np.int64]:
+        """Tell which photo each row is of.
+
+        Parameters
+        ----------
+        fit_on : {"both", "crops", "locations"}
+            Which features, as for `rows`.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            Number of the photo.
+        """
+        of_crops = np.repeat(np.arange(len(self)), len(self.windows))
+        of_cells = np.repeat(np.arange(len(self)), self.grid[0] * self.grid[1])
+        return {"crops": of_crops, "locations": of_cells, "both": np.concatenate([of_crops, of_cells])}[fit_on]
 
     def batches(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Go through the features of the photos.

@@ -35,6 +35,12 @@ def choose_layer(model: VisionModel) -> str:
     ValueError
         If no layer lies on a grid.
     """
+    with model.computing():
+        return model.once("layer of concepts", lambda: _chosen(model))
+
+
+def _chosen(model: VisionModel) -> str:
+    """Look at the layers, and try the decoders of the likeliest ones."""
     gridded = [info for info in model.layers() if info.cuttable and info.grid and max(info.grid) > 1]
     if not gridded:
         raise ValueError(

@@ -47,3 +47,19 @@ def hue_of(concept_id: int) -> str:
         ``"#RRGGBB"``; the seven hues come back with other textures, and grey stands beyond 21 concepts.
     """
     return HUES[concept_id % len(HUES)] if concept_id < _TEXTURES * len(HUES) else GREY
+
+
+def texture_of(concept_id: int) -> int:
+    """Return which of three textures a concept's hue comes with, where no letter fits.
+
+    Parameters
+    ----------
+    concept_id : int
+        An id, at least 0.
+
+    Returns
+    -------
+    int
+        0 for the first seven concepts, 1 for the next, 2 for those after; 0 for grey ones.
+    """
+    return concept_id // len(HUES) if concept_id < _TEXTURES * len(HUES) else 0

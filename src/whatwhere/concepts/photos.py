@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from whatwhere.concepts.unreadable import read_or_note
 from whatwhere.engine.blocks import BlockStore
-from whatwhere.pixels.images import is_one_image, iterate_images, name_images, read_photo
+from whatwhere.pixels.images import is_one_image, iterate_images, name_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from whatwhere.engine.blocks import Room
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Pixels
@@ -45,6 +47,11 @@ class Input(NamedTuple):
 class PhotoSet:
     """The network's inputs of a set of photos, in 8 bits, with where they lie on the photos.
 
+    Parameters
+    ----------
+    room : Room, optional
+        Memory that it shares with other sets; by default it has all for itself.
+
     Attributes
     ----------
     names : list of str
@@ -53,10 +60,11 @@ class PhotoSet:
         Where each network input lies on its photo.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self.names: list[str] = []
         self.geometries: list[Geometry] = []
-        self._pixels = BlockStore()
+        self._pixels = BlockStore(room)
+        self._logits = BlockStore(room)
 
     @classmethod
     def read(cls, images: Any, model: VisionModel) -> PhotoSet:
@@ -82,14 +90,23 @@ class PhotoSet:
     def __len__(self) -> int:
         return len(self.names)
 
-    def add(self, shown: Input) -> None:
+    @property
+    def logits(self) -> Sequence[Tensor] | None:
+        """What the network said of each, of shape (1, K) a photo; None where that is not known of all."""
+        return self._logits if len(self._logits) == len(self.names) else None
+
+    def add(self, shown: Input, logits: Tensor | None = None) -> None:
         """Keep a photo.
 
         Parameters
         ----------
         shown : Input
             The photo as the network is shown it.
+        logits : Tensor of shape (K,), optional
+            What the network says of it.
         """
+        if logits is not None:
+            self._logits.append(logits.cpu()[None])
         self.names.append(shown.name)
         self.geometries.append(shown.geometry)
         self._pixels.append(torch.from_numpy(np.rint(shown.pixels * 255).astype(np.uint8))[None])
@@ -112,6 +129,8 @@ class PhotoSet:
             taken.names.append(self.names[number])
             taken.geometries.append(self.geometries[number])
             taken._pixels.append(self._pixels[number])  # it is of this class
+            if self.logits is not None:
+                taken._logits.append(self._logits[number])
         return taken
 
     def pixels(self, number: int) -> NDArray[np.uint8]:
@@ -129,6 +148,21 @@ class PhotoSet:
         """
         return self._pixels[number][0].numpy()
 
+    def inputs(self) -> Iterator[Input]:
+        """Go through the photos.
+
+        Yields
+        ------
+        Input
+            Each as the network was shown it, within half a grey level.
+        """
+        for number, (name, geometry) in enumerate(zip(self.names, self.geometries, strict=True)):
+            yield Input(name, geometry, self._scaled(number))
+
+    def _scaled(self, number: int) -> Pixels:
+        scaled: Pixels = (self.pixels(number) / np.float32(255)).astype(np.float32)
+        return scaled
+
     def input_of(self, number: int, model: VisionModel) -> Tensor:
         """Return a network input, normalised.
 
@@ -144,8 +178,7 @@ class PhotoSet:
         Tensor of shape (1, C, h, w)
             On the model's device; within half a grey level of what was looked at.
         """
-        pixels: Pixels = (self.pixels(number) / np.float32(255)).astype(np.float32)
-        return model.to_input(pixels)
+        return model.to_input(self._scaled(number))
 
     def picture(self, number: int, box: tuple[int, int, int, int], *, side: int = _SIDE) -> NDArray[np.uint8]:
         """Cut a small picture out of a network input.
@@ -185,6 +218,8 @@ def count_images(images: Any) -> int:
     int
         How many there are; 0 where that is not known beforehand.
     """
+    if isinstance(images, PhotoSet):
+        return len(images)
     if is_one_image(images):
         return 1
     if isinstance(images, str | os.PathLike):  # a folder
@@ -192,15 +227,17 @@ def count_images(images: Any) -> int:
     return len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else 0
 
 
-def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:
+def iterate_inputs(images: Any, model: VisionModel, *, unreadable: dict[str, str] | None = None) -> Iterator[Input]:
     """Read images one after the other, resized and cropped for a network.
 
     Parameters
     ----------
-    images : images
-        What `whatwhere.pixels.images.iterate_images` takes.
+    images : images or PhotoSet
+        What `whatwhere.pixels.images.iterate_images` takes, or what the network was shown before.
     model : VisionModel
         The network.
+    unreadable : dict of str to str, optional
+        Where files that cannot be read are noted and left out, with the reason by name; by default they are errors.
 
     Yields
     ------
@@ -212,8 +249,13 @@ def iterate_inputs(images: Any, model: VisionModel) -> Iterator[Input]:
     ValueError
         If an input has another size than the model's: features of different grids are not compared.
     """
+    if isinstance(images, PhotoSet):
+        yield from images.inputs()
+        return
     for name, image in iterate_images(images):
-        photo = read_photo(image, name=name)
+        photo = read_or_note(image, name, unreadable)
+        if photo is None:
+            continue
         pixels = model.preprocess.pixels(photo)
         if pixels.shape[:2] != model.input_size:
             raise ValueError(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 from whatwhere.concepts.palette import hue_of, letter_of
+from whatwhere.concepts.pen import LINE, PAPER, SCALE, SOFT, Pen
 
 if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.concept_crop import ConceptCrop
+    from whatwhere.concepts.groups import Grouped
 
 _CARD, _GAP, _TEXT = 172, 16, 44  # pixels: a card's width, between cards, below its crops
-_SCALE = 2  # pixels a pixel, for sharp text
-_INK, _SOFT, _LINE, _PAPER = "#1C1C1A", "#5F5D58", "#E3E2DE", "#FFFFFF"
 _LEAST = 0.005  # what rounds to 0 %
-_DARK = 140  # luma below which the letter is white
+_MARKS = 3  # letters of a merged concept, at most
 
 
 def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
@@ -38,12 +38,13 @@ def draw_bank(bank: ConceptBank, *, width: int = 720) -> Image.Image:
     side = (max(width, _CARD) - (columns - 1) * _GAP) / columns
     crops = side * 2 / 3
     height = crops + _TEXT
-    rows = -(-bank.rank // columns)
-    size = round(max(width, _CARD) * _SCALE), round((rows * (height + _GAP) - _GAP) * _SCALE)
-    page = Image.new("RGB", size, _PAPER)
-    for k in range(bank.rank):
+    shown = bank.grouped()
+    rows = -(-len(shown.members) // columns)
+    size = round(max(width, _CARD) * SCALE), round((rows * (height + _GAP) - _GAP) * SCALE)
+    page = Image.new("RGB", size, PAPER)
+    for k in range(len(shown.members)):
         row, column = divmod(k, columns)
-        _draw_card(page, bank, k, (column * (side + _GAP), row * (height + _GAP)), side)
+        _draw_card(page, shown, k, (column * (side + _GAP), row * (height + _GAP)), side)
     return page
 
 
@@ -60,52 +61,33 @@ def draw_words(text: str) -> Image.Image:
     PIL.Image.Image
         An RGB picture on white, as wide as the text.
     """
-    font = ImageFont.load_default(13 * _SCALE)
-    page = Image.new("RGB", (round(font.getlength(text)) + 32 * _SCALE, 48 * _SCALE), _PAPER)
-    _Pen(page).write(16, 24, text, _SOFT, 13, "lm")
+    font = ImageFont.load_default(13 * SCALE)
+    page = Image.new("RGB", (round(font.getlength(text)) + 32 * SCALE, 48 * SCALE), PAPER)
+    Pen(page).write(16, 24, text, fill=SOFT, size=13)
     return page
 
 
-def _draw_card(page: Image.Image, bank: ConceptBank, k: int, corner: tuple[float, float], side: float) -> None:
+def _draw_card(page: Image.Image, bank: Grouped, k: int, corner: tuple[float, float], side: float) -> None:
     x, y = corner
     shown = bank.crops[k] if bank.crops else ()
     big, small, line = side * 2 / 3, side / 3, 1.5
     half = small - line
     places = [(x, y, big, big), (x + big + line, y, half, half), (x + big + line, y + small + line, half, half)]
     for (left, top, wide, high), crop in zip(places, shown, strict=False):
-        page.paste(
-            _fitted(crop, (round(wide * _SCALE), round(high * _SCALE))), (round(left * _SCALE), round(top * _SCALE))
-        )
-    pen = _Pen(page)
+        page.paste(_fitted(crop, (round(wide * SCALE), round(high * SCALE))), (round(left * SCALE), round(top * SCALE)))
+    pen = Pen(page)
     if not shown:
-        pen.box(x, y, side, big, _LINE)
-        pen.write(x + 8, y + 14, "no photo shows it" if bank.crops else "", _SOFT, 11, "lm")
-    hue, top = hue_of(bank.ids[k]), y + big + 8
-    pen.disc(x, top, 16, hue)
-    pen.write(x + 8, top + 8, letter_of(bank.ids[k]), _PAPER if _luma(hue) < _DARK else _INK, 10, "mm")
+        pen.box(x, y, side, big, LINE)
+        pen.write(x + 8, y + 14, "no photo shows it" if bank.crops else "", fill=SOFT)
+    top, marks = y + big + 8, bank.members[k][:_MARKS]
+    for place, concept_id in enumerate(marks):
+        pen.concept(x + 18 * place, top, letter_of(concept_id), hue_of(concept_id))
     share = f"{bank.importance[k]:.0%}" if bank.importance[k] >= _LEAST else "<1%"
-    pen.write(x + side, top + 8, share, _INK, 12, "rm")
+    pen.write(x + side, top + 8, share, size=12, anchor="rm")
     if bank.contribution is not None:
-        pen.write(x + 22, top + 8, f"{bank.contribution[k]:+.2f} logits", _SOFT, 11, "lm")
-    pen.box(x, top + 24, side, 4, _LINE)
-    pen.box(x, top + 24, max(side * float(bank.importance[k]), 1), 4, hue)
-
-
-class _Pen:
-    """Draws in card pixels on a page that has more of them."""
-
-    def __init__(self, page: Image.Image) -> None:
-        self._draw = ImageDraw.Draw(page)
-
-    def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:  # a rectangle
-        self._draw.rectangle((x * _SCALE, y * _SCALE, (x + width) * _SCALE - 1, (y + height) * _SCALE - 1), fill=fill)
-
-    def disc(self, x: float, y: float, size: float, fill: str) -> None:
-        self._draw.ellipse((x * _SCALE, y * _SCALE, (x + size) * _SCALE, (y + size) * _SCALE), fill=fill)
-
-    def write(self, x: float, y: float, text: str, fill: str, size: int, anchor: str) -> None:  # noqa: PLR0917  # likewise
-        font = ImageFont.load_default(size * _SCALE)
-        self._draw.text((x * _SCALE, y * _SCALE), text, fill=fill, font=font, anchor=anchor)
+        pen.write(x + 4 + 18 * len(marks), top + 8, f"{bank.contribution[k]:+.2f} logits", fill=SOFT)
+    pen.box(x, top + 24, side, 4, LINE)
+    pen.box(x, top + 24, max(side * float(bank.importance[k]), 1), 4, hue_of(bank.ids[k]))
 
 
 def _fitted(crop: ConceptCrop, size: tuple[int, int]) -> Image.Image:
@@ -115,8 +97,3 @@ def _fitted(crop: ConceptCrop, size: tuple[int, int]) -> Image.Image:
     grown = picture.resize((max(size[0], round(picture.width * scale)), max(size[1], round(picture.height * scale))))
     left, top = (grown.width - size[0]) // 2, (grown.height - size[1]) // 2
     return grown.crop((left, top, left + size[0], top + size[1]))
-
-
-def _luma(hue: str) -> float:
-    red, green, blue = (int(hue[i : i + 2], 16) for i in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue

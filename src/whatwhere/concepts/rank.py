@@ -10,22 +10,19 @@ rank therefore counts only if each of its atoms carries a hundredth of what all 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
+from whatwhere.concepts._halves import Fits, check_ranks, split_rows
 from whatwhere.concepts.extractors import NMF
 from whatwhere.engine._checks import integer
 from whatwhere.engine._rows import wide
-from whatwhere.engine.matching import matched_cosines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    import torch
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
@@ -271,9 +268,9 @@ def rank_steps(
     wanted = [integer("ranks", rank, 1) for rank in ranks]
     if not wanted or len(set(wanted)) < len(wanted):
         raise ValueError(f"ranks: wanted one rank at least and each once, got {list(ranks)}.")
-    parts = _split(activations, 2, seed, groups)
-    _check_ranks("ranks", max(wanted), parts, activations)
-    return _path(_Fits(activations, extractor, seed, device), wanted, parts)
+    parts = split_rows(activations, 2, seed, groups)
+    check_ranks("ranks", max(wanted), parts, activations)
+    return _path(Fits(activations, extractor, seed, device), wanted, parts)
 
 
 def stability(
@@ -323,38 +320,17 @@ def stability(
     The cost of one fit to all activations.
     """
     extractor = NMF() if extractor is None else extractor
-    parts = _split(activations, integer("folds", folds, 2), seed, groups)
-    _check_ranks("rank", integer("rank", rank, 1), parts, activations)
-    fits = _Fits(activations, extractor, seed, device)
+    parts = split_rows(activations, integer("folds", folds, 2), seed, groups)
+    check_ranks("rank", integer("rank", rank, 1), parts, activations)
+    fits = Fits(activations, extractor, seed, device)
     fitted = []
     for part in parts:
         *_, last = fits.fit(rank, part)
         fitted.append(last)
-    return fits.agreement(fitted)
+    return Stability(fits.agreement(fitted))
 
 
-@dataclass(frozen=True, eq=False)
-class _Fits:
-    """Activations, and how they and parts of them are factorised."""
-
-    activations: Tensor | Sequence[Tensor]
-    extractor: Extractor
-    seed: int
-    device: torch.device | None
-
-    def fit(self, rank: int, part: NDArray[np.bool_] | None = None) -> Iterator[Factors]:
-        """Fit some rows, or all."""
-        rows = self.activations if part is None else _part(self.activations, part)
-        return self.extractor.fit(rows, rank, seed=self.seed, device=self.device)
-
-    def agreement(self, fitted: list[Factors]) -> Stability:
-        """Match every two of the parts' dictionaries."""
-        signless = not self.extractor.non_negative_codes
-        pairs = combinations([factors.bank for factors in fitted], 2)
-        return Stability(np.stack([matched_cosines(a, b, signless=signless).numpy() for a, b in pairs]))
-
-
-def _path(fits: _Fits, ranks: list[int], parts: list[NDArray[np.bool_]]) -> Iterator[tuple[RankPath | None, bool]]:
+def _path(fits: Fits, ranks: list[int], parts: list[NDArray[np.bool_]]) -> Iterator[tuple[RankPath | None, bool]]:
     path: RankPath | None = None
     for count, rank in enumerate(ranks, 1):
         fitted = []
@@ -363,69 +339,6 @@ def _path(fits: _Fits, ranks: list[int], parts: list[NDArray[np.bool_]]) -> Iter
                 last = factors
                 yield path, False
             fitted.append(last)
-        step = RankStep(rank, fitted[0], fits.agreement(fitted[1:]))
+        step = RankStep(rank, fitted[0], Stability(fits.agreement(fitted[1:])))
         path = RankPath((*(() if path is None else path.steps), step), complete=count == len(ranks))
         yield path, True
-
-
-def _split(
-    activations: Tensor | Sequence[Tensor], folds: int, seed: int, groups: ArrayLike | None
-) -> list[NDArray[np.bool_]]:
-    """Return which rows are in each part: groups in a random order, each to the part with the fewest rows so far."""
-    seed = integer("seed", seed, 0, 2**63 - 1)
-    n = len(activations) if isinstance(activations, torch.Tensor) else sum(len(block) for block in activations)
-    told = np.arange(n) if groups is None else np.asarray(groups)
-    if told.shape != (n,):
-        raise ValueError(f"groups: wanted one for each of the {n} rows, shape {(n,)}, got {told.shape}.")
-    names, member, sizes = np.unique(told, return_inverse=True, return_counts=True)
-    if len(names) < folds:
-        raise ValueError(f"groups: wanted at least {folds} groups for {folds} parts, got {len(names)}.")
-    part_of, rows = np.empty(len(names), dtype=int), np.zeros(folds, dtype=int)
-    for group in np.random.default_rng(seed).permutation(len(names)):
-        part_of[group] = rows.argmin()
-        rows[part_of[group]] += sizes[group]
-    return [part_of[member] == k for k in range(folds)]
-
-
-def _check_ranks(name: str, rank: int, parts: list[NDArray[np.bool_]], activations: Tensor | Sequence[Tensor]) -> None:
-    """Refuse a rank larger than the smallest part allows."""
-    first = activations if isinstance(activations, torch.Tensor) else activations[0]
-    most = min(*(int(part.sum()) for part in parts), first.shape[1])
-    if rank > most:
-        raise ValueError(
-            f"{name}: wanted at most {most}, the rows of the smallest part or the columns, got {rank}; give more rows, "
-            "or ask for fewer atoms."
-        )
-
-
-def _part(activations: Tensor | Sequence[Tensor], chosen: NDArray[np.bool_]) -> Tensor | Sequence[Tensor]:
-    """Return the chosen rows; of blocks still one at a time."""
-    if isinstance(activations, torch.Tensor):
-        return activations[torch.as_tensor(chosen, device=activations.device)]
-    return _Some(activations, chosen)
-
-
-class _Some(Sequence[torch.Tensor]):
-    """Some rows of blocks, as a sequence of blocks that are asked for when they are wanted."""
-
-    def __init__(self, blocks: Sequence[Tensor], chosen: NDArray[np.bool_]) -> None:
-        ends = np.cumsum([len(block) for block in blocks])
-        masks = np.split(chosen, ends[:-1])
-        self._blocks = blocks
-        self._kept = [(k, np.flatnonzero(mask)) for k, mask in enumerate(masks) if mask.any()]
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    @overload
-    def __getitem__(self, k: int) -> Tensor: ...
-
-    @overload
-    def __getitem__(self, k: slice) -> list[Tensor]: ...
-
-    def __getitem__(self, k: int | slice) -> Tensor | list[Tensor]:
-        if isinstance(k, slice):
-            return [self[j] for j in range(*k.indices(len(self)))]
-        number, places = self._kept[k]
-        block = self._blocks[number]
-        return block[torch.as_tensor(places, device=block.device)]

@@ -5,14 +5,8 @@ The format is open: any reader of safetensors sees the arrays by name. Nothing i
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from whatwhere.classes import ClassNames
 from whatwhere.concepts import extractors
@@ -22,16 +16,21 @@ from whatwhere.concepts.craft import Craft
 from whatwhere.concepts.quality import Quality
 from whatwhere.nets.layers import LayerInfo
 from whatwhere.provenance import Provenance
+from whatwhere.recording import broken, read_record, write_record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
     from numpy.typing import NDArray
 
-_FORMAT, _VERSION = "whatwhere.ConceptBank", 1
+_RECORD, _VERSION = "ConceptBank", 1
 _ARRAYS = ("W", "importance", "predictions", "codes", "logits", "contributions", "residuals", "bases", "gaps")
 _OPTIONAL = ("contribution", "importance_error", "offset", "effects")
 _ENCODER = "encoder."
 _PLAIN = ("importance_method", "ids", "target", "affine", "images", "parent", "complete")
 _WORDS = ("labels", "notes")  # files of before have none
+_MARKS = ("hidden", "pinned", "refits", "groups")  # likewise
 
 
 def save(bank: ConceptBank, path: str | Path) -> None:
@@ -49,27 +48,16 @@ def save(bank: ConceptBank, path: str | Path) -> None:
     ValueError
         If its extractor is of the caller's own making.
     """
-    from safetensors.numpy import save as to_bytes
-
     arrays = {name: getattr(bank, name) for name in (*_ARRAYS, *_OPTIONAL) if getattr(bank, name) is not None}
     arrays |= {f"{_ENCODER}{name}": values for name, values in bank.encoder.items()}
-    told: dict[str, Any] = {name: getattr(bank, name) for name in _PLAIN}
+    told: dict[str, Any] = {name: getattr(bank, name) for name in (*_PLAIN, *_MARKS)}
     told |= {"layer": asdict(bank.layer), "quality": asdict(bank.quality), "provenance": asdict(bank.provenance)}
     told |= {"class_names": list(bank.class_names), "method": _method_as_json(bank.method)}
     told |= {name: {str(k): text for k, text in getattr(bank, name).items()} for name in _WORDS}
+    told["unreadable"] = dict(bank.unreadable)
     told["crops"], pictures = _crops_as_json(bank)
     arrays |= pictures
-    header = {"format": _FORMAT, "version": str(_VERSION), "bank": json.dumps(told)}
-    contents = to_bytes({name: np.ascontiguousarray(values) for name, values in arrays.items()}, metadata=header)
-    place = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-        Path(temporary).replace(place)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_record(path, _RECORD, _VERSION, told, arrays)
 
 
 def load(path: str | Path) -> ConceptBank:
@@ -92,36 +80,11 @@ def load(path: str | Path) -> ConceptBank:
     ValueError
         If the file is of another kind, broken, or from a newer version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"path: there is no file {str(path)!r}.")
+    told, arrays = read_record(path, _RECORD, _VERSION)
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            _check_kind(header, path)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
-    except SafetensorError as error:
-        raise ValueError(f"path: {str(path)!r} is broken or no safetensors file: {error}.") from error
-    try:
-        return _read(json.loads(header["bank"]), arrays)
+        return _read(told, arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"path: {str(path)!r} is broken, what it says of the bank cannot be read: {type(error).__name__} {error}."
-        ) from error
-
-
-def _check_kind(header: dict[str, str], path: str | Path) -> None:
-    """Refuse files of another kind, and those of a later format."""
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"path: wanted a file that ConceptBank.save has written, got {str(path)!r}.")
-    version = header.get("version", "")
-    if not version.isdecimal():
-        raise ValueError(f"path: {str(path)!r} is broken, it does not say its format by a number but {version!r}.")
-    if int(version) > _VERSION:
-        raise ValueError(
-            f"path: {str(path)!r} has format {version}, this version of whatwhere reads {_VERSION}; update whatwhere."
-        )
+        raise broken(path, _RECORD, error) from error
 
 
 def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
@@ -134,6 +97,9 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
     plain |= {name: tuple(told[name]) for name in ("ids", "images")}
     plain["parent"] = None if told["parent"] is None else tuple(told["parent"])
     plain |= {name: {int(k): text for k, text in told.get(name, {}).items()} for name in _WORDS}
+    plain["unreadable"] = told.get("unreadable", {})  # files of before have none
+    plain |= {name: tuple(told.get(name, ())) for name in _MARKS}
+    plain["groups"] = tuple(map(tuple, plain["groups"]))
     quality = told["quality"] | {"dead": tuple(told["quality"]["dead"])}
     quality["duplicates"] = tuple(tuple(group) for group in quality["duplicates"])
     layer = told["layer"] | {"shape": tuple(told["layer"]["shape"])}

@@ -2,8 +2,11 @@
 
 One pass updates the codes U of each block for the bank W as it is, and adds up what the bank's update needs: the
 residual's P = U'(A - U W) and the Gram matrix Q = U'U. For a change D of the bank the squared error then changes by
-exactly -2 <P, D> + <Q D, D>, so neither the update nor its error needs a second pass, nor does the error suffer the
-cancellation of ||A||^2 - 2 <U'A, W> + <Q, W W'>, which leaves nothing of relative errors below 1e-3 in float32.
+exactly -2 <P, D> + <Q D, D>, so neither the update nor its error needs a second pass.
+
+While the error is large P is U'A - Q W, and the squared error ||A||^2 - 2 <U'A, W> + <Q, W W'>: two products with A and
+no residual. Both suffer from cancellation, which leaves nothing of relative errors below 1e-3 in float32, so small
+errors go by the residual itself.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from whatwhere.engine._checks import integer
-from whatwhere.engine._rows import Rows, exact_products, like_matrix, non_negative, wide
+from whatwhere.engine._rows import Rows, exact_products, like_matrix, non_negative, squares_of, wide
 from whatwhere.engine.factors import Factors
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 SWEEPS = 3  # over the atoms, a pass: cheap beside the pass itself
 FIRST_SWEEPS = 10  # from codes of zero
 MOST_SEEDS = 3  # times that an atom is revived
+_LARGE = 0.2  # relative error from which products are exact enough: to a millionth of it in float32
+_SCALES = 2.0**-50, 2.0**50  # of activations whose products stay within float32: no copy of them is made
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def alternate(rows: Rows, codes: Tensor | None, bank: Tensor, plan: Plan) -> Ite
         if error <= floor:
             return
         with exact_products(rows.device):
-            codes, bank, new, revived = _iterate(rows, step.codes, bank, plan, seeded)
+            codes, bank, new, revived = _iterate(rows, step.codes, bank, plan, seeded, error=error)
         converged = new <= floor or (not revived and error - new <= plan.tolerance * error)
         error, step.codes = new, codes
         yield Factors(iteration, error, codes * rows.scale, bank.clone(), converged)
@@ -108,11 +113,11 @@ def alternate(rows: Rows, codes: Tensor | None, bank: Tensor, plan: Plan) -> Ite
 
 
 def _iterate(
-    rows: Rows, codes: Tensor, bank: Tensor, plan: Plan, seeded: list[int]
+    rows: Rows, codes: Tensor, bank: Tensor, plan: Plan, seeded: list[int], *, error: float
 ) -> tuple[Tensor, Tensor, float, bool]:
     """Update codes, then bank; revive atoms that died. Returns codes, bank, relative error, whether any revived."""
     dead = [k for k in _dead(codes, bank, rows) if seeded[k] < MOST_SEEDS] if plan.update else []
-    done = one_pass(rows, codes, bank, SWEEPS, len(dead))
+    done = one_pass(rows, codes, bank, SWEEPS, len(dead), error=error)
     if plan.update is None:
         return done.codes, bank, (done.squares / rows.squares) ** 0.5, False
     old = wide(bank)
@@ -138,26 +143,55 @@ def _dead(codes: Tensor, bank: Tensor, rows: Rows) -> list[int]:
     return (energy <= torch.finfo(rows.dtype).eps ** 2 * rows.squares).nonzero().flatten().tolist()
 
 
-def one_pass(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int, worst: int) -> Pass:
-    """Update the codes block by block and add up P, Q and the squared error; keep the `worst` residual rows."""
-    rank = len(bank)
-    squares_of_atoms = wide(bank) @ wide(bank).T
-    gram = squares_of_atoms.to(bank)
-    alive = (squares_of_atoms.diagonal() > 0).nonzero().flatten().tolist()
-    out = bank.new_zeros(rows.n, rank) if codes is None else codes.clone()
-    p, q = wide(bank.new_zeros(rank, rows.p)), wide(bank.new_zeros(rank, rank))
-    squares = p.new_zeros(())
-    seeds = bank.new_zeros(0, rows.p)
+def one_pass(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int, worst: int, *, error: float = 0.0) -> Pass:
+    """Update the codes block by block and add up P, Q and the squared error; keep the `worst` residual rows.
+
+    `error` is the relative error as last known: a large one goes by products alone.
+    """
+    if not worst and error >= _LARGE:
+        return _by_products(rows, codes, bank, sweeps)
+    update, out = _Codes(bank, sweeps), bank.new_zeros(rows.n, len(bank)) if codes is None else codes.clone()
+    p, q = wide(torch.zeros_like(bank)), torch.zeros_like(update.gram)
+    squares, seeds = 0.0, bank.new_zeros(0, rows.p)
     for place, block in rows:
-        u = sweep(out[place].T.contiguous(), (block @ bank.T).T.contiguous(), gram, alive, sweeps)
+        u = update(out[place], bank @ block.T)
         out[place] = u.T
         residual = torch.addmm(block, u.T, bank, alpha=-1)
         p += wide(u @ residual)
         q += wide(u @ u.T)
-        squares += wide(residual.square().sum(dim=1)).sum()
+        squares += squares_of(residual)
         if worst:
             seeds = _largest(torch.cat([seeds, residual]), worst)
-    return Pass(out, p, q, float(squares), seeds)
+    return Pass(out, p, q, squares, seeds)
+
+
+def _by_products(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int) -> Pass:
+    """Make a pass without the residual."""
+    update, out = _Codes(bank, sweeps), bank.new_zeros(rows.n, len(bank)) if codes is None else codes.clone()
+    back, q = wide(torch.zeros_like(bank)), torch.zeros_like(update.gram)
+    inner, safe = q.new_zeros(()), _SCALES[0] <= rows.scale <= _SCALES[1]
+    scale = rows.scale if safe else 1.0
+    for place, block in rows.unscaled() if safe else rows:
+        products = (bank @ block.T).div_(scale)
+        u = update(out[place], products)
+        out[place] = u.T
+        back += wide(u @ block)
+        q += wide(u @ u.T)
+        inner += wide((u * products).sum(dim=1)).sum()
+    squares = rows.squares + float((q * update.gram).sum() - 2 * inner)
+    return Pass(out, back / scale - q @ wide(bank), q, max(squares, 0.0), bank.new_zeros(0, rows.p))
+
+
+class _Codes:
+    """The update of codes for a bank; `gram` is W W' in float64."""
+
+    def __init__(self, bank: Tensor, sweeps: int) -> None:
+        self._sweeps, self.gram = sweeps, wide(bank) @ wide(bank).T
+        self._gram, self._alive = self.gram.to(bank), alive_of(self.gram)
+
+    def __call__(self, codes: Tensor, products: Tensor) -> Tensor:
+        """Return new codes (r, m) of a block, from those that it has (m, r) and W A' (r, m)."""
+        return sweep(codes.T.contiguous(), products, self._gram, self._alive, self._sweeps)
 
 
 def _largest(residual: Tensor, count: int) -> Tensor:
@@ -166,13 +200,21 @@ def _largest(residual: Tensor, count: int) -> Tensor:
     return residual[lengths.argsort(descending=True, stable=True)[:count]]
 
 
-def sweep(u: Tensor, products: Tensor, gram: Tensor, alive: list[int], sweeps: int) -> Tensor:
-    """Set each atom's codes to their best values in turn, in place.
+def alive_of(gram: Tensor) -> list[int]:
+    """List the atoms that are no zeros."""
+    return (gram.diagonal() > 0).nonzero().flatten().tolist()
 
-    `u` and `products` = W A' are (r, rows), `gram` = W W' is (r, r).
+
+def sweep(u: Tensor, products: Tensor, gram: Tensor, alive: list[int], sweeps: int) -> Tensor:
+    """Set each atom's codes to their best values in turn, in place: max(0, (b_k - sum of G_kj u_j, j not k) / G_kk).
+
+    `u` and `products` = W A' are (r, rows), `gram` = W W' is (r, r). Activations may change places with codes, since
+    the bank's best values for given codes are found in the same way.
     """
+    sizes = torch.where(gram.diagonal() > 0, gram.diagonal(), 1)[:, None]
+    weights = (gram / -sizes).fill_diagonal_(0).unbind()
+    targets, rows, columns = (products / sizes).unbind(), u.unbind(), u.T
     for _ in range(sweeps):
         for k in alive:
-            step = (products[k] - gram[k] @ u) / gram[k, k]
-            u[k] = (u[k] + step).clamp_min_(0)
+            rows[k].copy_(torch.addmv(targets[k], columns, weights[k]).clamp_min_(0))
     return u

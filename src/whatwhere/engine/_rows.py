@@ -24,6 +24,12 @@ def wide(x: Tensor) -> Tensor:
     return (x.cpu() if x.device.type == "mps" else x).to(torch.float64)
 
 
+def squares_of(x: Tensor) -> float:
+    """Return the sum of squares, added up in float64."""
+    x = x.cpu() if x.device.type == "mps" else x
+    return float(torch.linalg.vector_norm(x, dtype=torch.float64) ** 2)
+
+
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
     """Multiply in full precision and without gradients, whatever the caller has set; the settings come back."""
@@ -50,8 +56,7 @@ def like_matrix(name: str, x: Tensor) -> Tensor:
         raise ValueError(f"{name}: wanted a matrix with at least one row and column, got shape {tuple(x.shape)}.")
     x = x.detach()
     x = x if x.dtype == torch.float64 else x.float()
-    bad = ~torch.isfinite(x)
-    if bad.any():
+    if not torch.isfinite(x.sum()) and (bad := ~torch.isfinite(x)).any():  # finite numbers may add up to infinity
         row, column = bad.nonzero()[0].tolist()
         raise ValueError(
             f"{name}: wanted finite numbers, got {x[row, column].item()} at {(row, column)}, {int(bad.sum())} such of "
@@ -120,7 +125,7 @@ class Rows:
                     f"{rows.shape[1]} of {rows.dtype}."
                 )
             self.n += len(rows)
-            squares += sum(float(wide(part).square().sum()) for part in _parts(rows, self._chunk))
+            squares += sum(squares_of(part) for part in _parts(rows, self._chunk))
         if squares == 0:
             raise ValueError(f"activations: wanted a number other than 0, got {self.n} rows of zeros.")
         bits = round(0.5 * math.log2(squares / (self.n * self.p)))
@@ -128,10 +133,14 @@ class Rows:
         self.squares = squares / self.scale**2
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
+        return ((place, part / self.scale) for place, part in self.unscaled())
+
+    def unscaled(self) -> Iterator[tuple[slice, Tensor]]:
+        """Go through the blocks as they were given, without a copy where they are on the device."""
         start = 0
         for block in self._blocks:
             for part in _parts(block.detach(), self._chunk):
-                yield slice(start, start + len(part)), part.to(self.device, self.dtype) / self.scale
+                yield slice(start, start + len(part)), part.to(self.device, self.dtype)
                 start += len(part)
 
     def take(self, indices: Sequence[int]) -> Tensor:

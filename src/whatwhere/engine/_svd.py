@@ -62,10 +62,10 @@ def unit_atoms(atoms: Tensor) -> Tensor:
 
 def _through(rows: Blocks, basis: Tensor) -> tuple[Tensor, Tensor]:
     """Return A'(A V) and (A V)'(A V)."""
-    narrow = basis.to(rows.device, rows.dtype)
-    back, gram = torch.zeros_like(basis), basis.new_zeros(basis.shape[1], basis.shape[1])
+    narrow = basis.T.to(rows.device, rows.dtype).contiguous()  # a wide matrix on the left is multiplied fastest
+    back, gram = torch.zeros_like(basis.T), basis.new_zeros(basis.shape[1], basis.shape[1])
     for _, block in rows:
-        images = block @ narrow
-        back += wide(block.T @ images)
-        gram += wide(images.T @ images)
-    return back, gram
+        images = narrow @ block.T
+        back += wide(images @ block)
+        gram += wide(images @ images.T)
+    return back.T, gram

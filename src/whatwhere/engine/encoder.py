@@ -84,15 +84,13 @@ class Encoder:
     def __init__(self, model: VisionModel, layer: str | int | nn.Module) -> None:
         self.model, self.cut = model, model.cut(layer)
         self.net_seconds, self.n_forwards = 0.0, 0
+        self._casting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
         with model.computing():
-            cells = self.cut.to_grid(self.cut.encode(model.example()))
-            self.grid: tuple[int, int] = (cells.shape[1], cells.shape[2])
-            self.channels: int = cells.shape[3]
-            runner = model.runner()
-            self._net = runner.net
-            self._casting: Callable[[], AbstractContextManager[None]] = runner.casting
-            if not self._same(self.cut.to_grid(next(tensors_in(self._until(model.example())))), cells):
-                self._net, self._casting = model.net, contextlib.nullcontext  # a BatchNorm was folded into the layer
+            self.grid, self.channels, kept = model.once(("encoder", self.cut), self._prepared)
+            self._net = model.net
+            if kept:
+                runner = model.runner()
+                self._net, self._casting = runner.net, runner.casting
             self.affine = self.cut.affine and (not callable(model.output) or self._reads_affinely())
 
     def cells(self, images: Tensor) -> Tensor:
@@ -215,6 +213,16 @@ class Encoder:
         self.model.shrink_batch(len(columns[0]) - half)
         first = self.fitting(run, *(column[:half] for column in columns))
         return _joined(first, self.fitting(run, *(column[half:] for column in columns)))
+
+    def _prepared(self) -> tuple[tuple[int, int], int, bool]:
+        """Return grid and channels of the layer, and whether the network made ready by the plan leaves it as it is.
+
+        It does not where a BatchNorm is folded into the layer.
+        """
+        cells = self.cut.to_grid(self.cut.encode(self.model.example()))
+        self._net = self.model.runner().net
+        fast = self.cut.to_grid(next(tensors_in(self._until(self.model.example()))))
+        return (cells.shape[1], cells.shape[2]), cells.shape[3], self._same(fast, cells)
 
     @property
     def _layer(self) -> nn.Module:

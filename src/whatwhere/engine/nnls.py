@@ -10,6 +10,8 @@ References
 C. L. Lawson, R. J. Hanson, "Solving Least Squares Problems", SIAM 1995, chapter 23, doi:10.1137/1.9781611971217, for
 the active-set method. J. Kim, H. Park, "Fast nonnegative matrix factorization: an active-set-like method and
 comparisons", SIAM J. Sci. Comput. 33 (2011), doi:10.1137/110821172, for sharing the solutions of equal supports.
+A. Björck, "Stability analysis of the method of seminormal equations for linear least squares problems", Linear Algebra
+Appl. 88 (1987), doi:10.1016/0024-3795(87)90101-7, for normal equations that are corrected once.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from whatwhere.engine._alternating import sweep
 from whatwhere.engine._checks import integer
 from whatwhere.engine._rows import exact_products, like_matrix, non_negative, wide
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 _GUESSES = 30  # sweeps of coordinate descent
 _OPTIMAL = 1e-10  # largest cosine of an idle atom with the residual, in lengths of the row
 _INDEPENDENT = 1e-13  # singular values of a support below this share of the largest are none
+_TAME = 1e-4  # smallest over largest singular value of a bank whose supports are solved by Cholesky factors
+_SIZES = 1e-100, 1e100  # of rows whose squares stay within float64
 _SAME = 1e-14  # distance of unit vectors that point the same way; their cosine would resolve 1e-8 only
 
 
@@ -69,7 +74,8 @@ def nnls(bank: Tensor, activations: Tensor, *, start: Tensor | None = None, chun
     only, about 1e-15 of their size times the condition number of the atoms in use.
 
     r^2 p multiplications for the bank, p r a row, and 30 r^2 a row for the guess; after it most rows need one to three
-    solutions, shared by rows of equal support.
+    solutions: of r^3 / 6 by Cholesky factors where the bank's singular values lie within a factor of 10^4, else by
+    pseudo-inverses that rows of equal support share.
 
     Examples
     --------
@@ -112,33 +118,29 @@ class _Problem:
         self.lengths = (lengths * largest).flatten()[self.kept]
         self.q, self.r = torch.linalg.qr(units[self.kept].T)
         self.gram = self.r.T @ self.r
+        values = torch.linalg.svdvals(self.r)
+        self.tame = len(values) == len(self.kept) > 0 and bool(values[-1] >= _TAME * values[0])
 
     def solve(self, rows: Tensor, start: Tensor | None) -> Tensor:
         """Return the codes (m, r) of rows (m, p)."""
         out = rows.new_zeros(len(rows), self.rank)
         if not len(self.kept):
             return out
-        sizes = rows.abs().amax(dim=1, keepdim=True)
-        rows = rows / torch.where(sizes > 0, sizes, 1)
-        norms = (rows * rows).sum(dim=1, keepdim=True).sqrt()
-        targets = rows / torch.where(norms > 0, norms, 1) @ self.q
-        scale = norms * sizes
+        rows, sizes = _within_range(rows)
+        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        targets = rows @ self.q / torch.where(norms > 0, norms, 1)
+        scale = norms if sizes is None else norms * sizes
         begin = targets.new_zeros(len(rows), len(self.kept))
         if start is not None:
             begin = start[:, self.kept] * self.lengths / torch.where(scale > 0, scale, 1)
-        codes = self._exact(self._guess(begin, _by_row(self.r.T[None], targets)), targets)
+        codes = self._exact(self._guess(begin, targets @ self.r), targets)
         out[:, self.kept] = codes * scale / self.lengths
         return out
 
     def _guess(self, codes: Tensor, products: Tensor) -> Tensor:
-        """Return codes after some sweeps of coordinate descent; the gradient is kept up to date, row by row."""
-        codes, left = codes.clone(), products - _by_row(self.gram[None], codes)
-        for _ in range(_GUESSES):
-            for k in range(codes.shape[1]):
-                change = (codes[:, k] + left[:, k]).clamp_min(0) - codes[:, k]
-                codes[:, k] += change
-                left -= change[:, None] * self.gram[k]
-        return codes
+        """Return codes after some sweeps of coordinate descent."""
+        every = list(range(codes.shape[1]))
+        return sweep(codes.T.contiguous(), products.T.contiguous(), self.gram, every, _GUESSES).T.contiguous()
 
     def _exact(self, codes: Tensor, targets: Tensor) -> Tensor:
         """Return optimal codes by the active-set method, beginning with the support of `codes`."""
@@ -185,9 +187,33 @@ class _Problem:
 
     def _solutions(self, support: Tensor, targets: Tensor) -> Tensor:
         """Return the least-squares codes on each row's support, those of least norm where atoms are dependent."""
+        if self.tame:
+            return self._by_cholesky(support, targets)
         distinct, which = torch.unique(support, dim=0, return_inverse=True)
         inverses = torch.linalg.pinv(self.r * distinct[:, None, :].to(self.r), rtol=_INDEPENDENT)
         return _by_row(inverses[which], targets) * support
+
+    def _by_cholesky(self, support: Tensor, targets: Tensor) -> Tensor:
+        """Return the same where no support is near to dependent: normal equations, corrected by the residual.
+
+        The correction brings back what squaring the bank's condition loses.
+        """
+        both = support[:, :, None] & support[:, None, :]
+        factors = torch.linalg.cholesky_ex(torch.where(both, self.gram, 0) + torch.diag_embed((~support).to(self.r)))[0]
+        z = torch.zeros_like(targets[:, :1]).expand_as(support)
+        for _ in range(2):
+            missed = (targets - z @ self.r.T) @ self.r * support
+            z = z + torch.cholesky_solve(missed[:, :, None], factors)[:, :, 0]
+        return z * support
+
+
+def _within_range(rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return rows whose squares stay within float64, and the largest number of each where they were divided by it."""
+    sizes = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)
+    sizes = torch.where(sizes > 0, sizes, 1)
+    if bool(((sizes >= _SIZES[0]) & (sizes <= _SIZES[1])).all()):
+        return rows, None
+    return rows / sizes, sizes
 
 
 def _by_row(matrices: Tensor, vectors: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized
 
 from whatwhere.nets.outputs import read_output
+from whatwhere.nets.pointwise import use_onednn
 from whatwhere.nets.replica import AliasReplica
 
 if TYPE_CHECKING:
@@ -156,17 +157,20 @@ class Runner:
         self._output = output
         self._device = example.device.type
         self.n_probes = 0
-        own = net
+        own, mine = net, False
         if plan.folded or plan.precision != "float32":
             alias = AliasReplica(net)
             own = alias.net
-            if not alias.shared:  # modules may be replaced in a copy only
+            mine = alias.shared  # modules may be replaced in a copy only
+            if not mine:
                 plan = replace(plan, folded=False, precision="float32", noise=0.0)
         self._dtype = PRECISIONS[plan.precision]
         if plan.folded:
             self.n_probes += 2
             if not fold_batch_norm(own, example, output):
                 plan = replace(plan, folded=False)
+        if mine and plan.precision == "float32" and self._device == "cpu" and not plan.compiled:
+            use_onednn(own)
         if plan.precision != "float32":
             self.n_probes += 1
             _keep_head_in_float32(own, example, self._device)

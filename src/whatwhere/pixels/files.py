@@ -77,33 +77,38 @@ def read_file(source: str | os.PathLike[str] | bytes | bytearray | memoryview, n
     Of a large JPEG only every second, fourth or eighth frequency is decoded; other files are decoded whole, at up to
     four bytes a pixel, before they are made smaller.
     """
-    where = f"{name}: {_shown(source)}"
-    stream = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
-    try:
-        with _open(stream) as picture:
-            if block_side(picture.height, picture.width) > 1:
-                side = block_side(picture.height, picture.width)
-                picture.draft(None, (-(-picture.width // side), -(-picture.height // side)))
-            _load(picture)
-            return from_pil(picture, name)
-    except FileNotFoundError:
-        raise ValueError(f"{where} does not exist (looked in {Path.cwd()}).") from None
-    except IsADirectoryError:
-        raise ValueError(
-            f"{where} is a folder; pass one of its files, or the folder where several are taken."
-        ) from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{where} is not an image that Pillow can read.") from None
-    except PermissionError:
-        raise ValueError(f"{where} cannot be opened: is it a folder, or not yours to read?") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"{where} is too large: {str(error).rstrip('.')}. Make it smaller first; if you trust the file, set "
-            "PIL.Image.MAX_IMAGE_PIXELS = None and read it again."
-        ) from error
-    except (OSError, SyntaxError, _BrokenFileError) as error:
-        reason = getattr(error, "strerror", None) or error  # the system's words repeat the path
-        raise ValueError(f"{where} is broken or cut off: {reason}.") from error
+    with _explained(source, name), _open(_stream(source)) as picture:
+        if block_side(picture.height, picture.width) > 1:
+            side = block_side(picture.height, picture.width)
+            picture.draft(None, (-(-picture.width // side), -(-picture.height // side)))
+        _load(picture)
+        return from_pil(picture, name)
+
+
+def size_of(source: str | os.PathLike[str] | bytes, name: str, *, formats: tuple[str, ...]) -> tuple[int, int]:
+    """Read the size of a picture from the beginning of its file, without decoding it.
+
+    Parameters
+    ----------
+    source : path or bytes
+        The file, or what is in it.
+    name : str
+        What error messages call it.
+    formats : tuple of str
+        Pillow's names of the formats that are let in; others are not even tried.
+
+    Returns
+    -------
+    (int, int)
+        Height and width in pixels, as stored: before it is turned upright.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, of another format, broken, or larger than Pillow opens.
+    """
+    with _explained(source, name), _open(_stream(source), formats) as picture:
+        return picture.height, picture.width
 
 
 def from_pil(picture: Image.Image, name: str) -> NDArray[np.float32]:
@@ -196,10 +201,40 @@ def _repeated(titles: list[str]) -> set[str]:
     return twice
 
 
-def _open(source: Any) -> Image.Image:
+def _stream(source: Any) -> Any:
+    return io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+
+
+@contextmanager
+def _explained(source: Any, name: str) -> Iterator[None]:
+    """Say what was wrong with a file, and what to do."""
+    where = f"{name}: {_shown(source)}"
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"{where} does not exist (looked in {Path.cwd()}).") from None
+    except IsADirectoryError:
+        raise ValueError(
+            f"{where} is a folder; pass one of its files, or the folder where several are taken."
+        ) from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{where} is not an image that Pillow can read.") from None
+    except PermissionError:
+        raise ValueError(f"{where} cannot be opened: is it a folder, or not yours to read?") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{where} is too large: {str(error).rstrip('.')}. Make it smaller first; if you trust the file, set "
+            "PIL.Image.MAX_IMAGE_PIXELS = None and read it again."
+        ) from error
+    except (OSError, SyntaxError, _BrokenFileError) as error:
+        reason = getattr(error, "strerror", None) or error  # the system's words repeat the path
+        raise ValueError(f"{where} is broken or cut off: {reason}.") from error
+
+
+def _open(source: Any, formats: tuple[str, ...] | None = None) -> Image.Image:
     with _quiet():
         try:
-            return Image.open(source)
+            return Image.open(source, formats=formats)
         except (ValueError, IndexError, TypeError, EOFError, struct.error, OverflowError) as error:
             raise _BrokenFileError(error) from error
 

@@ -56,25 +56,30 @@ class Ascent:
     def __init__(self, method: Maco, model: VisionModel, targets: list[Target]) -> None:
         self._method, self._model = method, model
         _check_crops(method, model.input_size)
-        spectrum = _fitting(method.magnitudes, model)
-        options = {"contrast": method.contrast, "mean": method.mean, "tied": method.tied, "device": model.device}
-        self._canvas = Canvas(spectrum, method.shape, **options)  # type: ignore[arg-type]  # a mixed dictionary
-        slow = ", Fourier transforms on the CPU" if self._canvas.falls_back else ""
-        self._origin = f"{spectrum.source} {spectrum.key}{slow}"
-        matrix, shift = to_network(model.preprocess, self._canvas.channels)
-        self._matrix, self._shift = (torch.from_numpy(a).to(model.device) for a in (matrix, shift))
         self._fingerprint, self._stamp = model.fingerprint(), model.stamp()
         self._climbers = self._bound(targets)
         self._shower = Shower(model, self._climbers, method.resample)
-        self._draws = Draws(method, len(matrix), model.input_size, model.device)
         self._frame_steps = set(np.linspace(0, method.steps, method.frames).round().astype(int).tolist())
         with self._computing():
-            self._phase = torch.stack([self._canvas.start(Draws.phases(c.seed)) for c in self._climbers])
-            self._alpha = torch.zeros((len(self._climbers), *method.shape), device=model.device)
-        self._optimiser = NAdam(self._phase)
+            self._prepare(_fitting(method.magnitudes, model))
         self._done, self._seconds, self._published = 0, 0.0, 0.0
         self._begin = time.perf_counter()
         self._records: list[Prototype] | None = None
+
+    def _prepare(self, spectrum: Spectrum | Law) -> None:
+        """Lay out what is searched, and what it is searched with."""
+        method, device = self._method, self._model.device
+        self._canvas = Canvas(
+            spectrum, method.shape, contrast=method.contrast, mean=method.mean, tied=method.tied, device=device
+        )
+        slow = ", Fourier transforms on the CPU" if self._canvas.falls_back else ""
+        self._origin = f"{spectrum.source} {spectrum.key}{slow}"
+        matrix, shift = to_network(self._model.preprocess, self._canvas.channels)
+        self._matrix, self._shift = (torch.from_numpy(a).to(device) for a in (matrix, shift))
+        self._draws = Draws(method, len(matrix), self._model.input_size, device)
+        self._phase = torch.stack([self._canvas.start(Draws.phases(c.seed)) for c in self._climbers])
+        self._alpha = torch.zeros((len(self._climbers), *method.shape), device=device)
+        self._optimiser = NAdam(self._phase)
 
     def steps(self) -> Iterator[Step[list[Prototype]]]:
         """Climb.

@@ -158,8 +158,10 @@ class Search:
         for name, image in iterate_images(self._images):
             try:
                 photo: Photo = read_photo(image, name=name)
-            except (OSError, ValueError) as error:  # one broken file does not end a night's run; it is told
-                self._unreadable[name] = str(error)
+            except (TypeError, ValueError) as error:
+                if not is_path(image):
+                    raise
+                self._unreadable[name] = str(error).removeprefix(f"{name}: ")  # a broken file does not end a long run
                 continue
             pixels = model.preprocess.pixels(photo)
             if pixels.shape[:2] != model.input_size:

@@ -79,7 +79,7 @@ class Maco:
         Same seed, same picture. Several give a prototype each of every target.
     spectrum : {"photos", "law"}, Spectrum, Law or path, default "photos"
         Magnitudes: measured on photographs, the fifteen numbers fitted to them, or others.
-    crop : float or (float, float), default (0.5, 0.1)
+    crop : float or (float, float), default (0.6, 0.25)
         Mean side of the crops at the first and at the last step, as a share of the picture: from coarse
         to fine.
     crop_spread : float, default 0.05
@@ -126,9 +126,9 @@ class Maco:
     --------
     >>> import whatwhere as ww
     >>> model = ww.load_model("efficientnet_lite0")
-    >>> tench, channel = ww.Maco(steps=2, crops=2, size=64).run(model, ["tench", ww.targets.Channel("features.1", 3)])
+    >>> tench, channel = ww.Maco(steps=2, crops=2, size=96).run(model, ["tench", ww.targets.Channel("features.1", 3)])
     >>> tench.image.shape, tench.alpha.shape, len(tench.trace), channel.label
-    ((64, 64, 3), (64, 64), 2, 'channel 3 of features.1')
+    ((96, 96, 3), (96, 96), 2, 'channel 3 of features.1')
     """
 
     steps: int = 256
@@ -136,7 +136,7 @@ class Maco:
     size: int | tuple[int, int] = 512
     seed: int | tuple[int, ...] = 0
     spectrum: Any = "photos"
-    crop: float | tuple[float, float] = (0.5, 0.1)
+    crop: float | tuple[float, float] = (0.6, 0.25)
     crop_spread: float = 0.05
     crop_law: CropLaw = "normal"
     centre: float = 0.15

@@ -180,7 +180,7 @@ class Prototype:
         done = f"{self.steps} steps" if self.complete else f"{self.steps} of {self.method.steps} steps"
         rise = ""
         if self.before is not None and self.after is not None:
-            rise = f", objective {self.before:.3g} before and {self.after:.3g} after"
+            rise = f", seen whole {self.before:.3g} before and {self.after:.3g} after"
         return " ".join([f"{what}: {done} of {self.method.crops} crops, seed {self.seed}{rise}.", *self.caveats()])
 
     def caveats(self) -> list[str]:
@@ -192,9 +192,6 @@ class Prototype:
             One sentence each; empty if there is nothing.
         """
         said = [self.ended] if self.ended else []
-        known = self.before is not None and self.after is not None
-        if known and not self.ended and not self.after > self.before:  # type: ignore[operator]  # known
-            said.append("The target is not more excited by it than by the noise it began with.")
         if self.provenance.changed:
             said.append("The weights changed while it was made.")
         return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from whatwhere.concepts.groups import left_of
 from whatwhere.widgets._linked import LinkedView
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ class Choosing(LinkedView):
     _follows: bool
     selected_concepts: Any
     selected_image: Any
+    merged: Any
+    #: What was said of concepts that are not there now, by trait: another number of concepts may bring them back.
+    _waiting: dict[str, Any]
 
     def _chosen_elsewhere(self) -> dict[str, Any]:
         """Return what is selected already, as traits."""
@@ -68,23 +72,23 @@ class Choosing(LinkedView):
             selection.images = [self.selected_image] if self.selected_image else []
 
     def _settle_choices(self) -> None:
-        """Keep what was chosen while concepts change; observers are not called: one might wait for the worker."""
+        """Keep what was chosen while concepts change; observers are not called: one might wait for the worker.
+
+        Nothing that a person chose changes, and nothing is chosen for one who chose nothing. Only what nobody chose
+        follows, and where all that was chosen is gone the most important concept takes its place.
+        """
         bank = self._explored.bank
         if bank is None:
             return
-        known, first = set(bank.ids), self._explored.initial()
-        kept: dict[str, Any] = {
-            name: [k for k in getattr(self, name) if k in known] for name in ("hidden", "pinned", "selected_concepts")
-        }
-        for name in ("scales", "names", "notes"):
-            kept[name] = {key: value for key, value in getattr(self, name).items() if int(key) in known}
-        selection, chosen = self.selection, self._chosen_elsewhere()
-        leads = self._follows and (bank.complete or not chosen.get("selected_concepts"))
-        kept |= chosen
-        if leads or not kept["selected_concepts"]:
+        first, chosen, before = self._explored.initial(), self._chosen_elsewhere(), self.selected_concepts
+        kept = self._sayings(set(bank.ids)) | chosen
+        here = kept.setdefault("selected_concepts", [k for k in before if k in bank.ids])
+        leads = self._follows and (bank.complete or not here)
+        if leads or (before and not here):
             kept["selected_concepts"] = first["selected_concepts"]
         if "selected_image" not in kept and self._explored.number_of(self.selected_image) is None:
             kept["selected_image"] = first["selected_image"]
+        selection = self.selection
         self._set_quietly(**kept)
         told: dict[str, Any] = {}
         if leads or not selection.concepts:
@@ -92,6 +96,26 @@ class Choosing(LinkedView):
         if not selection.images and self.selected_image:
             told["images"] = [self.selected_image]
         selection.settle(**told)
+
+    def _sayings(self, known: set[int]) -> dict[str, Any]:
+        """Return what a person says of the concepts that there are; what is said of others waits for their return."""
+        waiting, told = self._waiting, dict[str, Any]()
+        for name in ("names", "notes", "scales"):
+            every = waiting.get(name, {}) | getattr(self, name)
+            told[name] = {key: value for key, value in every.items() if int(key) in known}
+            waiting[name] = {key: value for key, value in every.items() if int(key) not in known}
+        for name in ("hidden", "pinned"):
+            listed = list(dict.fromkeys([*getattr(self, name), *waiting.get(name, ())]))
+            told[name] = [k for k in listed if k in known]
+            waiting[name] = [k for k in listed if k not in known]
+        groups = [list(ids) for ids in self.merged]
+        for ids in waiting.get("merged", ()):  # what is left of a group grows again
+            mine = set(ids)
+            if mine <= known and all(set(group) <= mine or not mine & set(group) for group in groups):
+                groups = [*(group for group in groups if not mine & set(group)), ids]
+        waiting["merged"] = [ids for ids in (*waiting.get("merged", ()), *groups) if not set(ids) <= known]
+        told["merged"] = [list(ids) for ids in left_of(groups, known)]
+        return told
 
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on, as quietly."""

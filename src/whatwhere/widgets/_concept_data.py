@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from whatwhere.widgets._concept_words import describe_bank
+from whatwhere.widgets._gallery import marks
+from whatwhere.widgets._guests import with_guests
 from whatwhere.widgets._planes import code_scales, probabilities, rounded, to_bytes
 from whatwhere.widgets._sprites import CropChooser, draw_sprite
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.concept_crop import ConceptCrop
     from whatwhere.widgets._budget import Budget
+    from whatwhere.widgets._guests import GuestStrip
     from whatwhere.widgets._sprites import Counts, KindOfCrop
-    from whatwhere.widgets._strip import Strip
 
 _QUOTES = 4  # characters round a name in JSON
 _TOLD, _TOLD_EACH = 200, 15  # bytes said of a photo in words and numbers, and of each concept in it
@@ -62,18 +64,27 @@ class ConceptData:
     ----------
     bank : ConceptBank
         The bank, in the order that it is shown in.
-    strip : Strip
-        Its photos.
+    strip : GuestStrip
+        Its photos, and guests.
     expected : bool
         Whether effects may be told: room is kept for them, so that no photo goes when they come.
+
+    Attributes
+    ----------
+    mark, total : int
+        See `whatwhere.widgets._gallery.Gallery`.
     """
 
-    def __init__(self, bank: ConceptBank, strip: Strip, *, expected: bool) -> None:
+    def __init__(self, bank: ConceptBank, strip: GuestStrip, *, expected: bool) -> None:
         self.bank, self.strip, self.facts = bank, strip, Facts()
+        self._seen = bank  # and its guests
         self._expected = expected
         self._drawn: dict[tuple[Budget, int], _Drawn] = {}
-        self._chosen: dict[Budget, tuple[int, int]] = {}  # photos, and their side
-        self.order = strip.order(bank)
+        self._chosen: dict[tuple[Budget, int], tuple[int, int, int]] = {}  # photos, guests, and their side
+        self.order = strip.first(bank)
+        self._all = strip.order(bank)
+        self._places = {n: place for place, n in enumerate(self._all)}
+        self.mark, self.total = next(marks), len(self._all)
         self.scales = code_scales(bank)
         self._chooser = CropChooser(bank)
 
@@ -97,6 +108,7 @@ class ConceptData:
             Private traits by name.
         """
         bank, self.facts = self.bank, facts
+        self._meet_guests()
         room, left = self._room(budget)
         effects = facts.effects.astype("<f4").tobytes() if room and facts.effects is not None else b""
         crops = self.crops(budget, opened=opened)
@@ -106,17 +118,30 @@ class ConceptData:
         return {
             "_bank": describe_bank(bank, facts),
             **crops,
+            "_strip": {"total": self.total, "mark": self.mark},
             "_images": [self._image(n) for n in shown],
             "_photos": photos,
-            "_codes": {bank.images[n]: self._code_planes(n) for n in shown},
+            "_codes": {self._seen.images[n]: self._code_planes(n) for n in shown},
             "_code_scales": rounded(self.scales),
             "_grid": list(bank.codes.shape[1:3]),
-            "_present": {bank.images[n]: bank.codes[n].any(axis=(0, 1)).astype(int).tolist() for n in shown},
+            "_present": {
+                self._seen.images[n]: self._seen.codes[n].any(axis=(0, 1)).astype(int).tolist() for n in shown
+            },
             "_effects": effects,
-            "_mean_codes": {bank.images[n]: self._mean_code(n) for n in shown} if effects else {},
+            "_mean_codes": {self._seen.images[n]: self._mean_code(n) for n in shown} if effects else {},
             "_logits": np.stack(logits).astype("<f2").tobytes() if effects and logits else b"",
             "_classes": [bank.class_names.label(k) for k in range(len(bank.class_names))] if effects else [],
         }
+
+    def _meet_guests(self) -> None:
+        """Put guests that came behind all photos; the places of the others stay."""
+        guests = dict(self.strip.guests)
+        new = self.strip.numbers[len(self._seen.images) - len(self.bank.images) : len(guests)]
+        if new:
+            self._seen = with_guests(self.bank, guests)
+            self._places |= {n: place for place, n in enumerate(new, len(self._all))}
+            self._all = [*self._all, *new]
+            self.total = len(self._all)
 
     def _room(self, budget: Budget) -> tuple[int, int]:
         """Say how many bytes effects on all classes take, with their names, and what is left for crops and photos."""
@@ -167,33 +192,42 @@ class ConceptData:
         return chosen, *draw_sprite(pictures, side, quality=budget.crop_quality), side
 
     def _photos(self, budget: Budget, limit: int, *, logits: bool, extra: int | None) -> tuple[list[int], list[bytes]]:
-        """Encode as many photos as fit, smaller ones where they would be few."""
-        if budget not in self._chosen:  # once: the strip stays as it is, whatever is looked at
-            self._chosen[budget] = self._fit_photos(budget, limit, logits=logits)
-        count, side = self._chosen[budget]
-        shown = self.order[:count]
-        if extra is not None and shown and extra not in shown:
-            shown[-1] = extra
+        """Encode as many photos as fit, smaller ones where they would be few; the newest guests come last."""
+        guests = self.strip.numbers
+        key = budget, len(guests)
+        if key not in self._chosen:  # once: the strip stays as it is, whatever is looked at
+            self._chosen[key] = self._fit_photos(budget, limit, guests, logits=logits)
+        own, newest, side = self._chosen[key]
+        shown, guests = self.order[:own], guests[len(guests) - newest :]
+        if extra is not None and self.strip.has(extra) and extra not in [*shown, *guests]:
+            (shown or guests)[-1:] = [extra]
+        shown = [*shown, *guests]
         return shown, [self.strip.jpeg(n, side, budget.photo_quality) for n in shown]
 
-    def _fit_photos(self, budget: Budget, limit: int, *, logits: bool) -> tuple[int, int]:
+    def _fit_photos(self, budget: Budget, limit: int, guests: list[int], *, logits: bool) -> tuple[int, int, int]:
+        """Say how many of the bank's photos fit, how many guests beside them, and how large they are."""
         _, h, w, r = self.bank.codes.shape
         beside = h * w * r + (2 * len(self.bank.class_names) if logits else 0) + _TOLD + _TOLD_EACH * r
-        count, side = 0, budget.sides[0]
+        own, newest, side = 0, 0, budget.sides[0]
+
+        def fitting(numbers: list[int], side: int, room: float) -> tuple[int, int]:
+            sizes = (len(self.strip.jpeg(n, side, budget.photo_quality)) + beside for n in numbers)
+            used = list(itertools.takewhile(lambda size: size <= room, itertools.accumulate(sizes)))
+            return max(min(1, len(numbers)), len(used)), used[-1] if used else 0
+
         for side in budget.sides:
-            sizes = (len(self.strip.jpeg(n, side, budget.photo_quality)) + beside for n in self.order)
-            fitting = itertools.takewhile(lambda used: used <= limit, itertools.accumulate(sizes))
-            count = max(min(1, len(self.order)), sum(1 for _ in fitting))
-            if count >= min(budget.enough, len(self.order)):
+            newest, used = fitting(guests[::-1], side, limit / 2 if self.order else limit)
+            own, _ = fitting(self.order, side, limit - used)
+            if own + newest >= min(budget.enough, len(self.order) + len(guests)):
                 break
-        return count, side
+        return own, newest, side
 
     def _crop(self, each: KindOfCrop) -> dict[str, Any]:
         n = each.crop.image
         return describe_crop(each.kind, each.crop, self.bank.images[n], self.strip.shift(n))
 
     def _image(self, n: int) -> dict[str, Any]:
-        bank, frame = self.bank, self.strip.frame(n)
+        bank, frame = self._seen, self.strip.frame(n)
         known = bool(bank.contributions.size)
         ends = [bank.logits[n], bank.bases[n], bank.residuals[n], bank.gaps[n]]
         logit, base, residual, gap = rounded(ends) if known else [*rounded(ends[:1]), None, None, None]
@@ -201,6 +235,7 @@ class ConceptData:
         logits = self.facts.logits.get(n)
         return {
             "name": bank.images[n],
+            "place": self._places.get(n, n),
             "width": round(frame.width, 1),
             "height": round(frame.height, 1),
             "seen": [round(edge, 1) for edge in frame.seen],
@@ -211,14 +246,32 @@ class ConceptData:
             "residual": residual,
             "gap": gap,
             "contributions": rounded(bank.contributions[n]) if known else [],
-            "right": None if bank.target is None else predicted == bank.target,
+            "right": None if bank.target is None or n in self.strip.numbers else predicted == bank.target,
         }
 
+    def tile(self, place: int) -> tuple[dict[str, Any], bytes]:
+        """Return what is told of a photo, and its thumbnail.
+
+        Parameters
+        ----------
+        place : int
+            Its place in the strip.
+
+        Returns
+        -------
+        told : dict
+            An entry of ``_images`` on the wire.
+        data : bytes
+            A JPEG file.
+        """
+        n = self._all[place]
+        return self._image(n), self.strip.thumbnail(n)
+
     def _code_planes(self, n: int) -> bytes:
-        return to_bytes(np.moveaxis(self.bank.codes[n], -1, 0), self.scales)
+        return to_bytes(np.moveaxis(self._seen.codes[n], -1, 0), self.scales)
 
     def _mean_code(self, n: int) -> list[float | None]:
-        read = self.bank.codes[n][self.facts.read]
+        read = self._seen.codes[n][self.facts.read]
         return rounded(read.astype(np.float64).sum(axis=0) / self.facts.places)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from whatwhere.jobs import Step
 from whatwhere.widgets._concept_data import Facts, describe_crop
 from whatwhere.widgets._concept_words import about, caveats_of, code_of
+from whatwhere.widgets._guests import Seen
 from whatwhere.widgets._planes import probabilities, rounded
 from whatwhere.widgets._sprites import draw_sprite
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.concepts import Concepts
     from whatwhere.concepts.importance import GateResponse
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.pixels.images import Photo
     from whatwhere.widgets._strip import Strip
 
 _CLASSES = 5  # said of a concept, and of a photo
@@ -102,6 +104,34 @@ class ConceptNet:
         """
         for found in self.logits([n]):
             yield Step(1, 1, "head", found)
+
+    def meet(self, photo: Photo) -> Iterator[Step[Seen]]:
+        """Look at a photo that is none of the bank's.
+
+        Parameters
+        ----------
+        photo : Photo
+            The photo.
+
+        Yields
+        ------
+        Step
+            First None, then what the network and the bank say of it.
+        """
+        import torch
+
+        from whatwhere.concepts.importance import contributions
+
+        yield Step(0, 1, "photo", None)
+        concepts, bank = self.concepts, self.concepts.bank
+        look = next(concepts.looks(photo))
+        codes = concepts.codes_of(look.cells)
+        target = int(look.logits.argmax()) if bank.target is None else bank.target
+        classes = torch.tensor([target], device=look.cells.device)
+        parts = contributions(concepts.encoder, concepts.dictionary, look.cells, codes, classes, prefix=look.prefix)
+        told = [part[0].float().cpu().numpy() for part in (codes, look.logits, parts.concepts)]
+        rest = [float(part[0]) for part in (parts.residual, parts.base, parts.gap)]
+        yield Step(1, 1, "photo", Seen(photo, told[0], told[1], target, told[2], *rest))
 
     def maps(self, n: int, kind: str) -> Iterator[Step[ConceptMaps]]:
         """Compute the maps of all concepts on a photo.

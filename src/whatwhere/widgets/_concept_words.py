@@ -51,6 +51,7 @@ def describe_bank(bank: ConceptBank, facts: Facts) -> dict[str, Any]:
         "residual": residual,
         "base": base,
         "logit": logit,
+        "mean_code": rounded(bank.codes.mean(axis=(0, 1, 2))) if len(bank.codes) else nothing,
         "present": there.sum(axis=0).astype(int).tolist(),
         "classes": [
             [{"name": bank.class_names.label(k), "value": rounded([value])[0]} for k, value in row]
@@ -127,6 +128,9 @@ def about(bank: ConceptBank) -> list[list[str]]:
         ["Model", f"{made.model}, weights {made.fingerprint}"],
         ["whatwhere", made.version],
     ]
+    if bank.refits:
+        ranks = ", then ".join(map(str, bank.refits))
+        told.insert(1, ["Fitted again", f"with {ranks} concepts, each time from those before"])
     if bank.parent is not None:
         told.insert(1, ["Part of", f"concept {letter_of(bank.parent[1])} of bank {bank.parent[0]}"])
     return told
@@ -169,4 +173,8 @@ def code_of(bank: ConceptBank) -> str:
         return f"parts = bank.on(model).split(bank.number_of({bank.parent[1]}))"
     source = bank.provenance.source or "model"
     target = "" if bank.target is None else f", target={bank.target_name!r}"
-    return f"model = {source}\nbank = ww.{bank.method}.run(model, photos{target})\nww.ConceptExplorer(bank, model)"
+    again = "".join(f".on(model).refit({rank})" for rank in bank.refits)
+    more = f"\nbank = bank{again}" if again else ""
+    return (
+        f"model = {source}\nbank = ww.{bank.method}.run(model, photos{target}){more}\nww.ConceptExplorer(bank, model)"
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from whatwhere.jobs import Step
 from whatwhere.widgets._concept_data import ConceptData, Facts
 from whatwhere.widgets._concept_net import ConceptNet
+from whatwhere.widgets._guests import GuestStrip, Seen
 from whatwhere.widgets._planes import map_bytes, rounded, shared_scales
 from whatwhere.widgets._strip import Strip, make_strip
 
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
 
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.concepts.refit import Refits
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import Photo
     from whatwhere.widgets._budget import Budget
 
 NO_BANK = "The concepts are not extracted yet. Run the cell in a notebook to see them."
 _NO_MODEL = "This needs the network: ConceptExplorer(bank, model)."
 _NOT_YET = "This needs the finished concepts; they are still being extracted."
 _NO_PHOTOS = "A split needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
+_NO_REFIT = (
+    "Another number of concepts needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
+)
+_PARTS = "These are parts of a concept: Concepts.split(k, n_concepts=…) finds another number of them."
+_MOST = 40  # concepts that the slider offers, if there are not more already
 _MAP_BYTES = 10_000  # of all maps that were asked for: they are saved with the notebook
 
 
@@ -42,7 +50,7 @@ class Explored:
     ----------
     bank : ConceptBank or None
         The concepts, in order of importance.
-    strip : Strip
+    strip : GuestStrip
         Photos.
     net : ConceptNet or None
         The network, once the bank is finished.
@@ -56,10 +64,12 @@ class Explored:
         self._model, self._images = model, images
         self._refusal = ""
         self.bank: ConceptBank | None = None
-        self.strip, self.facts = Strip(NO_BANK), Facts()
+        self.strip, self.facts = GuestStrip(Strip(NO_BANK), 0, None), Facts()
+        self._returning: dict[str, Photo] = {}
         self.net: ConceptNet | None = None
         self.extra: int | None = None
         self._data: ConceptData | None = None
+        self._refits: Refits | None = None
 
     def adopt(self, bank: ConceptBank) -> None:
         """Take over a bank, and pair it with the network once it is finished.
@@ -77,7 +87,12 @@ class Explored:
         order = np.argsort(-bank.importance, kind="stable")
         bank = bank if (order == np.arange(bank.rank)).all() else bank.take(order)
         if self.bank is None or bank.source is not self.bank.source or bank.images != self.bank.images:
-            self.strip = make_strip(bank, self._images, self._model)
+            look = None if self._model is None else self._model.preprocess.geometry
+            own = make_strip(bank, self._images, self._model)
+            before, self.strip = self.strip, GuestStrip(own, len(bank.images), look)
+        else:
+            before = self.strip
+        self._returning |= before.empty()
         if bank.complete and self._model is not None:
             self.net = ConceptNet(bank.on(self._model, images=self._images), self.strip)
         self.bank, self.facts = bank, Facts()
@@ -113,6 +128,9 @@ class Explored:
             "selected_image": bank.images[shown[0]] if shown else "",
             "names": dict(bank.labels),
             "notes": dict(bank.notes),
+            "hidden": list(bank.hidden),
+            "pinned": list(bank.pinned),
+            "merged": [list(ids) for ids in bank.groups],
         }
 
     def number_of(self, name: str) -> int | None:
@@ -121,15 +139,15 @@ class Explored:
         Parameters
         ----------
         name : str
-            What the bank calls it.
+            What the bank calls it, or a guest.
 
         Returns
         -------
         int or None
-            Its number in the bank; None if it is not there to be shown.
+            Its number in the strip; None if it is not there to be shown.
         """
         if self.bank is None or name not in self.bank.images:
-            return None
+            return self.strip.number_of(name)
         n = self.bank.images.index(name)
         return n if self.strip.has(n) else None
 
@@ -145,10 +163,88 @@ class Explored:
         yield Step(0, 1, "head", bank)
         if bank is None or net is None:
             return
-        for step in net.facts(self.strip.order(bank)):
+        for step in net.facts(self.strip.first(bank)):
             facts = step.record or facts
             yield Step(step.done, step.total, step.stage, bank)
-        self.facts = facts
+        for name, photo in list(self._returning.items()):
+            for met in net.meet(photo):
+                yield Step(met.done, met.total, met.stage, bank)
+                self.strip.guests |= {} if met.record is None else {name: met.record}
+            self._returning.pop(name, None)
+        if self.bank is bank:  # another one may have come meanwhile
+            self._tell_logits(facts)
+            self.facts = facts
+
+    def refit_steps(self, bank: ConceptBank, n_concepts: int, known: list[ConceptBank]) -> Iterator[Step[ConceptBank]]:
+        """Extract again with another number of concepts.
+
+        Parameters
+        ----------
+        bank : ConceptBank
+            Where to start from.
+        n_concepts : int
+            How many.
+        known : list of ConceptBank
+            Banks that were shown before.
+
+        Yields
+        ------
+        Step
+            As from `whatwhere.concepts.refit.Refits.steps`; first one without anything.
+        """
+        yield Step(0, 0, "concepts", None)
+        from whatwhere.concepts.refit import Refits
+
+        if self._refits is None and self._model is not None:
+            images = self._images if bank.source is None else None
+            self._refits = Refits(bank.on(self._model, images=images))
+        if self._refits is not None:
+            yield from self._refits.steps(bank, n_concepts, known=known)
+
+    @property
+    def most(self) -> int:
+        """How many concepts can be asked for."""
+        bank = self.bank
+        return 0 if bank is None else min(len(bank.images), bank.W.shape[1])
+
+    @property
+    def why_no_refit(self) -> str:
+        """Why there can be no other number of concepts; empty if there can."""
+        if self.bank is not None and self.bank.parent is not None:
+            return _PARTS
+        return self.why_no_net or ("" if self._whole else _NO_REFIT)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all photos of the bank are there."""
+        bank = self.bank
+        return bank is not None and (bank.source is not None or all(map(self.strip.has, range(len(bank.images)))))
+
+    def welcome(self, name: str, seen: Seen) -> int:
+        """Take in a guest.
+
+        Parameters
+        ----------
+        name : str
+            A name that no other photo has.
+        seen : Seen
+            What the network and the bank say of it.
+
+        Returns
+        -------
+        int
+            Its number in the strip.
+        """
+        self.strip.guests[name] = seen
+        self._tell_logits(self.facts)
+        return self.strip.numbers[-1]
+
+    def _tell_logits(self, facts: Facts) -> None:
+        """Note the guests' logits, where those of the others are known."""
+        if facts.logits or facts.effects is not None:
+            facts.logits.update(
+                zip(self.strip.numbers, (each.logits for each in self.strip.guests.values()), strict=True)
+            )
 
     def encode(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
         """Write all that fits as it travels.
@@ -215,24 +311,31 @@ class Explored:
         return {} if n is None else {name: self.strip.large(n, budget.large)}
 
     @property
+    def gallery(self) -> ConceptData | None:
+        """All photos, for those who scroll; None before there are any."""
+        return self._data
+
+    @property
     def why_no_net(self) -> str:
         """Why nothing can be asked of the network; empty if it can."""
         return self._refusal or (_NO_MODEL if self._model is None else "" if self.net is not None else _NOT_YET)
 
     def clear(self) -> None:
         """Give all up."""
-        self.bank = self.net = self.extra = self._data = self._model = self._images = None
-        self.strip, self.facts = Strip("The view was closed."), Facts()
+        self.bank = self.net = self.extra = self._data = self._refits = self._model = self._images = None
+        self.strip, self.facts = GuestStrip(Strip("The view was closed."), 0, None), Facts()
+        self._returning.clear()
 
     def _describe_model(self) -> dict[str, Any]:
         """Say what is there, and why the rest is not."""
-        bank, reason = self.bank, self.why_no_net
-        whole = bank is not None and (bank.source is not None or all(map(self.strip.has, range(len(bank.images)))))
+        reason, rank = self.why_no_net, 0 if self.bank is None else self.bank.rank
         return {
             "given": not reason,
             "reason": reason,
             "photos": self.strip.reason,
-            "split": reason or ("" if whole else _NO_PHOTOS),
+            "split": reason or ("" if self._whole else _NO_PHOTOS),
+            "rank": self.why_no_refit,
+            "most": max(rank, min(self.most, _MOST)),
         }
 
 

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+import traitlets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +24,14 @@ class WriteLock:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._depth = 0  # of the holds of the thread that holds it
         self._behind: set[tuple[LockedWidget, str]] = set()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock, and say afterwards what others had to leave."""
         try:
-            with self._lock:
+            with self._lock, self._deeper():
                 yield
         finally:
             self._catch_up()
@@ -50,11 +52,22 @@ class WriteLock:
     def _catch_up(self) -> None:
         while self._behind and self._lock.acquire(blocking=False):
             try:
+                if self._depth:  # within a hold of this thread: it may be about to say what it read before
+                    return
                 if self._behind:  # taken out under the lock only
                     widget, key = self._behind.pop()
-                    widget._say_now(key)  # noqa: SLF001  # a widget of this module
+                    with self._deeper():
+                        widget._say_now(key)  # noqa: SLF001  # a widget of this module
             finally:
                 self._lock.release()
+
+    @contextlib.contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
 
 
 class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships no types
@@ -73,6 +86,17 @@ class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships
         widget: Self = super().__new__(cls, *args, **kwargs)
         widget._write_lock = WriteLock()
         return widget
+
+    @traitlets.observe("comm")
+    def _hear_where_it_is_said(self, change: Any) -> None:
+        """Have messages handled by the shell that the browser sent them to.
+
+        ipykernel 7.4 hands them to the subshell whose message was being handled when the widget last spoke. The worker
+        speaks whoever was heard last, and JupyterLab deletes a subshell at each page load: from then on all that the
+        browser says while a job runs, its Stop as well, would go to one that is no more.
+        """
+        if change["new"] is not None:
+            change["new"]._reply_subshell_for = None  # noqa: SLF001  # the kernel looks for it, and does without
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take over state from the browser.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from whatwhere.drawing import encode, to_picture
 from whatwhere.pixels.images import Photo, read_photo
+from whatwhere.widgets._gallery import draw_thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
 
-MOST_PHOTOS = 40  # of a strip
+MOST_PHOTOS = 40  # that are saved
 _SMALL = 224  # pixels: photos of the strip have no more
 _LARGE = (448, 384, 320, 256, 224, 192)  # sides of the photo that is looked at
 _NOWHERE = "The bank's file holds no photos. ConceptExplorer(bank, model, images={name: photo, …}) shows them."
@@ -61,6 +62,7 @@ class Strip:
         self.reason = reason
         self._small: dict[int, Image.Image] = {}
         self._encoded: dict[tuple[int, int, int], bytes] = {}
+        self._thumbnails: dict[int, bytes] = {}
 
     def order(self, bank: ConceptBank) -> list[int]:
         """Put the photos in order, those first that show the concepts most.
@@ -73,7 +75,7 @@ class Strip:
         Returns
         -------
         list of int
-            Numbers of at most 40 photos; none while their codes are not known.
+            Numbers of all that are there; none while their codes are not known.
         """
         if not len(bank.codes):
             return []
@@ -81,7 +83,22 @@ class Strip:
         carry = [crop.image for crops in rounds for crop in crops if crop is not None]
         misread = np.flatnonzero(bank.predictions != bank.target).tolist() if bank.target is not None else []
         every = dict.fromkeys([*carry, *misread, *range(len(bank.images))])
-        return [n for n in every if self.has(n)][:MOST_PHOTOS]
+        return [n for n in every if self.has(n)]
+
+    def first(self, bank: ConceptBank) -> list[int]:
+        """Choose the photos that may be saved, and that the network is asked about unasked.
+
+        Parameters
+        ----------
+        bank : ConceptBank
+            The bank as it is now.
+
+        Returns
+        -------
+        list of int
+            Numbers of at most 40 photos, in order.
+        """
+        return self.order(bank)[:MOST_PHOTOS]
 
     def has(self, n: int) -> bool:
         """Tell whether a photo is there.
@@ -172,6 +189,23 @@ class Strip:
             picture.save(buffer, "JPEG", quality=quality, optimize=True)
             self._encoded[key] = buffer.getvalue()
         return self._encoded[key]
+
+    def thumbnail(self, n: int) -> bytes:
+        """Encode a photo, small.
+
+        Parameters
+        ----------
+        n : int
+            Number of a photo that is there.
+
+        Returns
+        -------
+        bytes
+            A JPEG file; made once.
+        """
+        if n not in self._thumbnails:
+            self._thumbnails[n] = draw_thumbnail(self._picture(n))
+        return self._thumbnails[n]
 
     def large(self, n: int, limit: int) -> bytes:
         """Encode a photo as it is looked at, alone.

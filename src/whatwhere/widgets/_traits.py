@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from whatwhere.classes import UnknownClassError
+from whatwhere.concepts.groups import read_groups
 from whatwhere.widgets._view import WIRE
 
 if TYPE_CHECKING:
@@ -83,6 +84,41 @@ class ConceptIds(traitlets.List[Any]):
         if len(set(ids)) < len(ids):
             raise traitlets.TraitError(f"{self.name}: wanted each id once, got {ids}.")
         return ids
+
+
+class ConceptGroups(traitlets.List[Any]):
+    """Groups of concepts that are shown as one: lists of two ids at least, and no id twice."""
+
+    info_text = "a list of lists of concept ids"
+
+    def validate(self, obj: Any, value: Any) -> list[list[int]]:
+        """Check every group.
+
+        Parameters
+        ----------
+        obj : ConceptExplorer
+            The view.
+        value : sequence of sequence of int
+            What was assigned.
+
+        Returns
+        -------
+        list of list of int
+            The same.
+
+        Raises
+        ------
+        TraitError
+            If it is no list of such lists, or one of the ids is none of the bank's.
+        """
+        name = str(self.name)
+        if not isinstance(value, list | tuple) or not all(isinstance(ids, list | tuple) for ids in value):
+            raise traitlets.TraitError(f"{name}: wanted a list of lists of concept ids, got {value!r}.")
+        read = [[check_id(obj, name, one) for one in ids] for ids in value]
+        try:
+            return [list(ids) for ids in read_groups(name, read, None)]
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
 
 
 class ByConcept(traitlets.Dict):

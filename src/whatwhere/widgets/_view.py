@@ -164,13 +164,12 @@ class View(LockedWidget, anywidget.AnyWidget):
 
     def _receive(self, _: View, content: Any, buffers: Any) -> None:
         """Hand a message to its handler; handlers validate, enqueue and return. Unknown ones are ignored."""
-        del buffers
         kind = content.get("kind") if isinstance(content, dict) else None
         handler = {**self._shared_handlers, **self._handlers}.get(kind) if isinstance(kind, str) else None
         if handler is None:
             logger.debug("Ignored a message of unknown kind %r", kind)
             return
-        getattr(self, handler)(content)
+        getattr(self, handler)({**content, "buffers": buffers})
 
     def _on_hello(self, content: dict[str, Any]) -> None:
         self.reply("welcome", content.get("rid"))

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import traitlets
 
-from whatwhere.attribution import Attribution, Sobol
-from whatwhere.drawing import draw_map, encode, mime_bundle, shrink, to_picture
+from whatwhere.drawing import beside, draw_map, encode, mime_bundle, shrink, to_picture
+from whatwhere.jobs import Step
 from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._arrivals import ARRIVED, Arriving, encode_beside, free_name
+from whatwhere.widgets._errands import Errands
+from whatwhere.widgets._full_photos import FullPhotos
+from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
+from whatwhere.widgets._methods import check_records, read_methods
 from whatwhere.widgets._partners import Partners
+from whatwhere.widgets._runs import Runs, clicks
 from whatwhere.widgets._status import describe_status
 from whatwhere.widgets._traits import ClassTrait
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 from whatwhere.widgets.selection import Selection, first_known
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from PIL import Image
 
+    from whatwhere.attribution import Attribution, Sobol
     from whatwhere.classes import ClassNames
     from whatwhere.jobs import Job
     from whatwhere.model import VisionModel
@@ -29,16 +38,20 @@ if TYPE_CHECKING:
     from whatwhere.pixels.images import Photo
 
 _PICTURE_WIDTH = 480
-_PHOTO_BYTES = 100_000  # of all photos of a view together: they are saved with the notebook
-_clicks = itertools.count(1)  # the latest of all views goes first
+_PHOTO_BYTES = 100_000  # of all photos of a view together that are saved with the notebook
+_SAVED_PHOTOS = 20  # the first ones, and the one that is shown
+_LARGE_BYTES = 14_000  # of the one that is shown, where it is none of these
+_PAGE_PHOTO_BYTES = 2_400_000  # of all photos in an exported page
+_Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and files made anew for it
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(LinkedView):
-    """Where a network looks: photos with a living Sobol map.
+class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
+    """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
-    Opacity, threshold, colour map and the ten most probable classes need no kernel.
+    Opacity, threshold, colour map and the ten most probable classes need no kernel. Photos can be dropped on the view,
+    pasted into it, or chosen with its button; they are computed like the others.
 
     Parameters
     ----------
@@ -46,8 +59,10 @@ class AttributionView(LinkedView):
         The network.
     images : image, or dict or sequence of images
         Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
-    method : Sobol, optional
-        By default ``Sobol(grid=8, rows=32, seed=0)``.
+    method : Sobol, Attribution, or dict or sequence of them, optional
+        By default ``Sobol(grid=8, rows=32, seed=0)``. Several are shown side by side, under the dict's names, or called
+        after the options in which they differ. Records, as `Sobol.run` returns them, are shown without being computed
+        again; records of equal methods belong together.
     selection : Selection, optional
         Photo and class that are chosen, shared with other views; by default one of its own.
     **traits : object
@@ -60,6 +75,8 @@ class AttributionView(LinkedView):
     selected_class : int or None
         Class that is explained, ``selection.class_id``; takes a name or an id. None follows the predicted class of each
         photo.
+    selected_method : str
+        Name of the method that is shown alone; empty, the default, shows all side by side.
     opacity : float
         Of the map, in [0, 1]; default 0.8.
     threshold : float
@@ -70,14 +87,16 @@ class AttributionView(LinkedView):
         What is drawn: the total-order index, the first-order index (of a method that was asked for it), or the slope,
         which has a sign. See `Attribution.values`.
     score : {"logit", "softmax", "log_softmax", "margin", "own"}
-        What of the class is explained, by default the method's; "own" is a function that the method was given.
+        What of the class is explained, by default the method's; "own" is each method's own, where that is a function or
+        they differ.
     scale : {"image", "shared"}
-        Whether colours span each photo's map, or the strongest of all photos.
+        Whether colours span each map, or the strongest of all photos and methods.
 
     Raises
     ------
     TypeError, ValueError
-        If an image cannot be read; the message names it and says what to do.
+        If an image cannot be read; the message names it and says what to do. If a method is none, comes twice, or is a
+        record of another photo or other weights.
     TraitError
         If an attribute gets a value it cannot take.
 
@@ -89,6 +108,11 @@ class AttributionView(LinkedView):
     >>> view.selected_class = "espresso"
     >>> view.job.wait().grid
     (3, 3)
+    >>> both = ww.AttributionView(
+    ...     model, ww.examples.photos(), method=[ww.Sobol(grid=3, rows=2), ww.Sobol(grid=4, rows=2)]
+    ... )
+    >>> list(both.methods)
+    ['grid 3', 'grid 4']
     """
 
     kind = "attribution"
@@ -96,6 +120,7 @@ class AttributionView(LinkedView):
 
     selected_image = traitlets.Unicode().tag(sync=True)
     selected_class = ClassTrait(default_value=None, allow_none=True).tag(sync=True)
+    selected_method = traitlets.Unicode().tag(sync=True)
     opacity = traitlets.Float(0.8, min=0, max=1).tag(sync=True)
     threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
     colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
@@ -105,8 +130,11 @@ class AttributionView(LinkedView):
 
     _class_count = traitlets.Int().tag(sync=True)
     _title = traitlets.Unicode().tag(sync=True)
+    _methods: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    _large = traitlets.Dict().tag(sync=True)
+    _strip = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
     _maps = traitlets.Dict().tag(sync=True)
     _planes = traitlets.Dict().tag(sync=True)
@@ -122,6 +150,9 @@ class AttributionView(LinkedView):
         "explain": "_on_explain",
         "layer": "_on_layer",
         "pairs": "_on_pairs",
+        "photo": "_on_photo",
+        "full": "_on_full",
+        "thumbnails": "_on_thumbnails",
     }
 
     def __init__(
@@ -129,54 +160,85 @@ class AttributionView(LinkedView):
         model: VisionModel,
         images: Any,
         *,
-        method: Sobol | None = None,
+        method: Sobol | Attribution | Mapping[str, Any] | Sequence[Any] | None = None,
         selection: Selection | None = None,
         **traits: Any,
     ) -> None:
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        methods = read_methods(method)
+        check_records(methods.values(), photos.values(), model)
         shared = self._join(selection)
         self._class_names: ClassNames = model.class_names
         self._model = model
-        self._photo_of = photos
-        self.method = method or Sobol()
-        self._jobs = {name: self._make_job(name, photo) for name, photo in photos.items()}
+        self._runs = Runs(model, methods, photos, self._say)
+        self._photo_of, self._jobs = self._runs.photos, self._runs.jobs
+        self._asked: dict[str, set[int]] = {key: set() for key in self._jobs}
         self._drawn: dict[str, Attribution] = {}
-        self._asked: dict[str, set[int]] = {name: set() for name in photos}
         self._gate = FrameGate()
         self._pair_gate = FrameGate()
         self._partners = Partners(model, lambda: self._say(_PARTNERS))
+        self._errands, self._arrived = Errands(str(model.device), lambda: None), deque()
+        self._deliveries, self._album = Errands(str(model.device), lambda: None), Album(photos)
         self._begun = False
-        traits.setdefault("score", own_score(self.method))
+        own = {own_score(each) for each in self.methods.values()}
+        traits.setdefault("score", own.pop() if len(own) == 1 else OWN)
         told = [name for name in self._mirrors if name in traits]
         traits.setdefault("selected_image", first_known(shared.images, photos) or next(iter(photos)))
         super().__init__(**traits)
         self._agree(told)
         self._begin_to_follow()
-        limit = _PHOTO_BYTES // len(photos)
         self.write(
             _class_count=len(model.class_names),
             _title=model.name,
+            _methods=list(self.methods),
             _images=[self._describe_image(name, photo) for name, photo in photos.items()],
-            _photos=[encode(to_picture(photo.pixels), limit=limit) for photo in photos.values()],
-            _status={name: self._describe_status(name) for name in photos},
+            _photos=self._encode_photos(_SAVED_PHOTOS, _PHOTO_BYTES),
+            _large=self._encode_large(),
+            _strip=self._describe_strip(),
+            _status=self._describe_all(list(photos)[:_SAVED_PHOTOS]),
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
 
+    def _full_photo(self, name: str) -> Photo | None:
+        return self._photo_of.get(name)
+
+    @property
+    def images(self) -> dict[str, Photo]:
+        """The photos by name, those that were added behind the others."""
+        return dict(self._photo_of)
+
+    @property
+    def methods(self) -> dict[str, Sobol]:
+        """The methods by name, as they stand side by side."""
+        return self._runs.methods
+
+    @property
+    def method(self) -> Sobol:
+        """The method that is shown, of several side by side the first."""
+        return self.methods[self._runs.names[self._place]]
+
     @property
     def job(self) -> Job[Attribution]:
-        """The job of the photo that is shown: its state, its record, `wait` and `stop`."""
-        return self._jobs[self.selected_image]
+        """The job of the photo and method that are shown: its state, its record, `wait` and `stop`."""
+        return self._jobs[self._runs.key(self.selected_image, self._place)]
+
+    @property
+    def jobs(self) -> dict[str, Job[Attribution]]:
+        """The jobs of the photo that is shown, by method."""
+        keys = self._runs.keys(self.selected_image)
+        return {name: self._jobs[key] for name, key in zip(self._runs.names, keys, strict=True)}
 
     @property
     def attribution(self) -> Attribution | None:
-        """The best record so far of the photo that is shown, or None before there is one."""
+        """The best record so far of the photo and method that are shown, or None before there is one."""
         return self.job.record
 
     @property
     def attributions(self) -> dict[str, Attribution]:
-        """The best record so far of every photo that has one, by name."""
-        return {name: job.record for name, job in self._jobs.items() if job.record is not None}
+        """The best record so far, by the method that is shown, of every photo that has one, by name."""
+        jobs = {name: self._jobs[self._runs.key(name, self._place)] for name in self._photo_of}
+        return {name: job.record for name, job in jobs.items() if job.record is not None}
 
     def start(self) -> Job[Attribution]:
         """Start, or continue, computing the photo that is shown.
@@ -186,20 +248,47 @@ class AttributionView(LinkedView):
         Job
             Its job; a new one if the last has failed.
         """
-        return self._retry(self.selected_image)
+        self._start(self.selected_image)
+        return self.job
 
     def stop(self) -> None:
-        """Stop computing the photo that is shown; its map stays, and `start` continues it."""
-        self.job.stop()
+        """Stop computing the photo that is shown; its maps stay, and `start` continues them."""
+        self._runs.stop(self.selected_image)
+
+    def add(self, images: Any) -> list[str]:
+        """Add photos, as dropping them on the view does, and show the first of them.
+
+        Parameters
+        ----------
+        images : image, or dict or sequence of images
+            Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
+
+        Returns
+        -------
+        list of str
+            Their names in the view: a name that is taken gets a number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an image cannot be read; none is added then.
+        """
+        photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        with self._exclusive():
+            names = [self._take_in(name, self._encode(photo)) for name, photo in photos.items()]
+        self.selected_image = names[0]
+        return names
 
     def close(self) -> None:
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
-        for job in getattr(self, "_jobs", {}).values():  # a view that refused its images is collected half made
-            job.discard()
+        if hasattr(self, "_runs"):  # a view that refused its images is collected half made
+            self._runs.discard()
         if hasattr(self, "_partners"):
+            self._errands.drop_all()
+            self._deliveries.drop_all()
+            self._album = Album({})
             self._partners.clear()
             self._drawn.clear()
-            self._photo_of.clear()
         layout = self._trait_values.get("layout")
         if layout is not None:
             layout.close()
@@ -207,10 +296,10 @@ class AttributionView(LinkedView):
 
     def settle(self) -> None:
         """Bring what the browser knows up to date, as an exported page is to show it."""
-        for name in self.attributions:
+        for key, _ in self._runs.records():
             if self.selected_class is not None:
-                self._asked[name].add(self.selected_class)
-            self._publish(name, force=True)
+                self._asked[key].add(self.selected_class)
+            self._publish(key, force=True)
 
     def headline(self) -> str:
         """Say what the view is about, as the title of a page.
@@ -228,11 +317,11 @@ class AttributionView(LinkedView):
         Returns
         -------
         PIL.Image.Image
-            The map over the photo, or the photo alone while there is no map.
+            The map over the photo, or maps side by side; the photo alone while there is none.
         """
-        record = self.attribution
-        if record is not None:
-            return record.picture(self.selected_class, colormap=self.colormap)
+        records = self._records_shown()
+        if records:
+            return beside([record.picture(self.selected_class, colormap=self.colormap) for record in records])
         photo = self._photo_of[self.selected_image]
         pixels, geometry = shrink(photo.pixels, self._geometry(photo), _PICTURE_WIDTH)
         return draw_map(pixels, None, geometry)
@@ -245,9 +334,9 @@ class AttributionView(LinkedView):
         str
             The caption of `picture`.
         """
-        record = self.attribution
-        if record is not None:
-            return record.describe(self.selected_class)
+        records = self._records_shown()
+        if records:
+            return " Beside it: ".join(record.describe(self.selected_class) for record in records)
         return f"{self._title} on {self.selected_image}: not computed yet. Run the cell in a notebook to see the map."
 
     def __repr__(self) -> str:
@@ -265,23 +354,51 @@ class AttributionView(LinkedView):
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
-    def _make_job(self, name: str, photo: Photo) -> Job[Attribution]:
-        job = self.method.submit(self._model, photo, preview=True)
-        job.name = name
-        job.watch(lambda _: self._say(name))
-        return job
+    @property
+    def _place(self) -> int:
+        """Place of the method that is shown."""
+        return self._runs.names.index(self.selected_method) if self.selected_method else 0
 
-    def _retry(self, name: str) -> Job[Attribution]:
-        """Start a photo's job, or a new one if it has failed."""
-        if self._jobs[name].state == "failed" and name in self._photo_of:
-            self._jobs[name] = self._make_job(name, self._photo_of[name])
-        return self._start(name)
+    def _records_shown(self) -> list[Attribution]:
+        """Return the records of the photo that is shown, as far as they are there, of the methods that are."""
+        jobs = [self.job] if self.selected_method else self.jobs.values()
+        return [job.record for job in jobs if job.record is not None]
 
-    def _start(self, name: str) -> Job[Attribution]:
+    def _start(self, name: str) -> None:
         self._begun = True
-        job = self._jobs[name].start(priority=next(_clicks))
-        self._say(name)
-        return job
+        self._runs.start(name, first=self._place)
+        for key in self._runs.keys(name):
+            self._say(key)
+
+    # -- photos that arrive -------------------------------------------------------------------------------------------
+
+    def _reading(self, photo: Photo) -> Iterator[Step[_Read]]:
+        yield Step(1, 1, "photo", self._encode(photo))
+
+    def _encode(self, photo: Photo) -> _Read:
+        if len(self._photo_of) >= _SAVED_PHOTOS:
+            return photo, {}
+        kept = dict(zip(list(self._photo_of), self._photos, strict=False))
+        return photo, encode_beside(photo, dict(self._photo_of), kept, _PHOTO_BYTES)
+
+    def _take_in(self, name: str, read: _Read) -> str:
+        photo, encoded = read
+        saved = len(self._photo_of) < _SAVED_PHOTOS
+        kept = dict(zip(self._photo_of, self._photos, strict=True)) | encoded
+        name, arrived = free_name(name, self._photo_of), kept.pop("", b"")
+        kept[name] = arrived if saved else b""
+        self._runs.add(name, photo)
+        self._album.add(name, photo)
+        self._asked |= {key: set() for key in self._runs.keys(name)}
+        self.write(
+            _images=[*self._images, self._describe_image(name, photo)],
+            _photos=[kept[each] for each in self._photo_of],
+            _strip=self._describe_strip(),
+            _status={**self._status, **self._describe_all([name])},
+        )
+        if self._begun:
+            self._runs.start_behind(name)  # until somebody looks at it
+        return name
 
     # -- the selection ------------------------------------------------------------------------------------------------
 
@@ -317,28 +434,41 @@ class AttributionView(LinkedView):
         self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
+        if change["name"] == "selected_image":
+            self.write(_large=self._encode_large())
         name = self.selected_image
         if self.selected_class is not None:
             self._ask(name, self.selected_class)
-        if self._begun and (self._jobs[name].state == "idle" or self._jobs[name].active):
+        jobs = self.jobs.values()
+        if self._begun and any(job.state == "idle" or job.active for job in jobs):
             self._start(name)
 
     @traitlets.validate("index")
     def _check_index(self, proposal: Any) -> str:
         index: str = proposal["value"]
-        lacking = missing(self.method)
-        if index in lacking:
-            raise traitlets.TraitError(f"index: {lacking[index]}.")
+        lacking = [missing(each) for each in self.methods.values()]
+        if all(index in each for each in lacking):
+            raise traitlets.TraitError(f"index: {lacking[0][index]}.")
         return index
 
     @traitlets.validate("score")
     def _check_score(self, proposal: Any) -> str:
         score: str = proposal["value"]
-        if score == OWN != own_score(self.method):
+        own = {own_score(each) for each in self.methods.values()}
+        if score == OWN and len(own) == 1 and OWN not in own:
             raise traitlets.TraitError(
-                f"score: {OWN!r} is for methods with a function as score; this has {own_score(self.method)!r}."
+                f"score: {OWN!r} is for methods with a function as score, or that differ in it; this has {own.pop()!r}."
             )
         return score
+
+    @traitlets.validate("selected_method")
+    def _check_method(self, proposal: Any) -> str:
+        name: str = proposal["value"]
+        if name and name not in self._runs.names:
+            raise traitlets.TraitError(
+                f"selected_method: wanted one of {self._runs.names}, or '' for all, got {name!r}."
+            )
+        return name
 
     @traitlets.validate("selected_image")
     def _check_image(self, proposal: Any) -> str:
@@ -352,6 +482,8 @@ class AttributionView(LinkedView):
     def _say_now(self, key: str) -> None:
         if key == _PARTNERS:
             self._publish_partners()
+        elif key == ARRIVED:
+            self._welcome()
         else:
             self._publish(key)
 
@@ -391,11 +523,12 @@ class AttributionView(LinkedView):
             self._drawn[name] = record
 
     def _ask(self, name: str, class_id: int) -> None:
-        """Have a class's map stored with a photo's."""
-        self._asked[name].add(class_id)
-        stored = self._maps.get(name, {"classes": []})["classes"]
-        if self._jobs[name].record is not None and all(shown["id"] != class_id for shown in stored):
-            self._publish(name, force=True)
+        """Have a class's maps stored with a photo's."""
+        for key in self._runs.keys(name):
+            self._asked[key].add(class_id)
+            stored = self._maps.get(key, {"classes": []})["classes"]
+            if self._jobs[key].record is not None and all(shown["id"] != class_id for shown in stored):
+                self._publish(key, force=True)
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs: in a page nothing is under way.
@@ -412,11 +545,33 @@ class AttributionView(LinkedView):
             if told["state"] == "computing"
         }
         layers = {
-            name: list(stored_layers(record, [shown["id"] for shown in state["_maps"][name]["classes"]]))
-            for name, record in self.attributions.items()
-            if name in state["_maps"] and not record.preview
+            key: list(stored_layers(record, [shown["id"] for shown in state["_maps"][key]["classes"]]))
+            for key, record in self._runs.records()
+            if key in state["_maps"] and not record.preview
         }
+        if len(self._photo_of) > _SAVED_PHOTOS:
+            state |= {"_photos": self._encode_photos(len(self._photo_of), _PAGE_PHOTO_BYTES), "_large": {}}
         return {**state, "_status": {**state["_status"], **resting}, "_layers": layers}
+
+    def _gallery(self) -> Album:
+        return self._album
+
+    def _describe_strip(self) -> dict[str, int]:
+        return {"total": self._album.total, "mark": self._album.mark}
+
+    def _encode_photos(self, count: int, total: int) -> list[bytes]:
+        """Encode the first photos, in so many bytes together; of the others nothing is kept."""
+        photos = list(self._photo_of.values())
+        limit = total // min(count, len(photos))
+        kept = [encode(to_picture(photo.pixels), limit=limit) for photo in photos[:count]]
+        return [*kept, *[b""] * (len(photos) - len(kept))]
+
+    def _encode_large(self) -> dict[str, bytes]:
+        """Encode the photo that is shown, if it is none of the first."""
+        name = self.selected_image
+        if list(self._photo_of).index(name) < _SAVED_PHOTOS:
+            return {}
+        return {name: encode(to_picture(self._photo_of[name].pixels), limit=_LARGE_BYTES)}
 
     def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
         top, left, bottom, right = self._geometry(photo).seen
@@ -425,8 +580,12 @@ class AttributionView(LinkedView):
     def _geometry(self, photo: Photo) -> Geometry:
         return self._model.preprocess.geometry(photo)
 
-    def _describe_status(self, name: str) -> dict[str, Any]:
-        return describe_status(self._jobs[name], self.method.rows)
+    def _describe_all(self, names: list[str]) -> dict[str, Any]:
+        """Say how far photos are, by all methods."""
+        return {key: self._describe_status(key) for name in names for key in self._runs.keys(name)}
+
+    def _describe_status(self, key: str) -> dict[str, Any]:
+        return describe_status(self._jobs[key], self._runs.rows_of(key))
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
 
@@ -437,13 +596,13 @@ class AttributionView(LinkedView):
 
     def _on_start(self, content: dict[str, Any]) -> None:
         name = content.get("image")
-        if isinstance(name, str) and name in self._jobs:
-            self._retry(name)
+        if isinstance(name, str) and name in self._photo_of:
+            self._start(name)
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         name = content.get("image")
-        if isinstance(name, str) and name in self._jobs:
-            self._jobs[name].stop()
+        if isinstance(name, str) and name in self._photo_of:
+            self._runs.stop(name)
 
     def _on_explain(self, content: dict[str, Any]) -> None:
         rid, name, query = content.get("rid"), content.get("image"), content.get("query")
@@ -455,12 +614,14 @@ class AttributionView(LinkedView):
             near = [{"id": k, "name": self._class_names.label(k)} for k in getattr(error, "candidates", ())]
             self.reply("refused", rid, message=str(error).removeprefix("target: "), suggestions=near)
             return
-        record = self._jobs[name].record if isinstance(name, str) and name in self._jobs else None
-        if record is not None and not record.keeps(class_id):
-            self.reply("refused", rid, message=record.describe(class_id), suggestions=[])
+        known = isinstance(name, str) and name in self._photo_of
+        records = [self._jobs[key].record for key in self._runs.keys(str(name))] if known else []
+        dropped = [record for record in records if record is not None and not record.keeps(class_id)]
+        if dropped and len(dropped) == len(records):
+            self.reply("refused", rid, message=dropped[0].describe(class_id), suggestions=[])
             return
-        if isinstance(name, str) and name in self._jobs:
-            self._ask(name, class_id)
+        if known:
+            self._ask(str(name), class_id)
         if content.get("select", True):
             self.selection.write_for_user(class_id=class_id)
         self.reply("explained", rid, id=class_id)
@@ -486,7 +647,7 @@ class AttributionView(LinkedView):
             else:
                 record = self._record_of(name)
                 job = self._partners.ask(str(rid), str(name), cell, record, class_id=self._explained(str(name)))
-                job.start(priority=next(_clicks))
+                job.start(priority=next(clicks))
         except (ValueError, TypeError, LookupError) as error:
             self.reply("refused", rid, message=str(error), suggestions=[])
             return

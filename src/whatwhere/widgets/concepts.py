@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
@@ -11,23 +12,31 @@ from whatwhere.concepts.bank import ConceptBank
 from whatwhere.concepts.picture import draw_words
 from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job
-from whatwhere.pixels.images import name_images
+from whatwhere.pixels.images import name_images, read_photo
+from whatwhere.widgets._arrivals import ARRIVED, Arriving, free_name
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
-from whatwhere.widgets._concept_answers import Answering, describe_error
+from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
+from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
-from whatwhere.widgets._traits import ByConcept, ConceptIds, factor, words
+from whatwhere.widgets._full_photos import FullPhotos
+from whatwhere.widgets._gallery import Showing
+from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from PIL import Image
 
     from whatwhere.concepts.maps import ConceptMaps
+    from whatwhere.jobs import Step
     from whatwhere.model import VisionModel
+    from whatwhere.pixels.images import Photo
     from whatwhere.widgets._errands import Errand
+    from whatwhere.widgets._gallery import Gallery
+    from whatwhere.widgets._guests import Seen
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["concepts"]
@@ -36,8 +45,11 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 16_000
 
 
-class ConceptExplorer(Answering, Choosing):
+class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
+
+    With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
+    are looked for in them, and the bank stays as it is.
 
     Parameters
     ----------
@@ -73,6 +85,9 @@ class ConceptExplorer(Answering, Choosing):
         What a person calls the concepts, and writes of them, by id; see `annotated`.
     hidden, pinned : list of int
         Ids of concepts that are put away, or come first.
+    merged : list of list of int
+        Ids of concepts that are shown as one, by the first of them: codes, maps and contributions are the sums of
+        theirs, and nothing is fitted anew. See `whatwhere.concepts.bank.ConceptBank.merge`.
 
     Raises
     ------
@@ -111,6 +126,7 @@ class ConceptExplorer(Answering, Choosing):
     notes = ByConcept(words(_TOLD["longest_note"])).tag(sync=True)
     hidden = ConceptIds().tag(sync=True)
     pinned = ConceptIds().tag(sync=True)
+    merged = ConceptGroups().tag(sync=True)
 
     _title = traitlets.Unicode().tag(sync=True)
     _target = traitlets.Unicode().tag(sync=True)
@@ -122,6 +138,7 @@ class ConceptExplorer(Answering, Choosing):
     _images: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _photos: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _large = traitlets.Dict().tag(sync=True)
+    _strip = traitlets.Dict().tag(sync=True)
     _codes = traitlets.Dict().tag(sync=True)
     _code_scales: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _grid: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -143,6 +160,10 @@ class ConceptExplorer(Answering, Choosing):
         "map": "_on_map",
         "whatif": "_on_whatif",
         "split": "_on_split",
+        "rank": "_on_rank",
+        "photo": "_on_photo",
+        "full": "_on_full",
+        "thumbnails": "_on_thumbnails",
     }
 
     def __init__(
@@ -164,11 +185,14 @@ class ConceptExplorer(Answering, Choosing):
         self._source = bank if isinstance(bank, Job) else None
         self._look: Job[ConceptBank] | None = None
         self._shelf, self._parts = MapShelf(), dict[int, ConceptBank]()
+        self._banks, self._refitted, self._waiting = dict[int, ConceptBank](), None, {}
         self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
-        self._errands = Errands(self._device, lambda: self._say("errands"))
+        self._errands, self._arrived = Errands(self._device, lambda: self._say("errands")), deque()
+        self._deliveries = Errands(self._device, lambda: None)
         self._unwatch: Callable[[], None] = lambda: None
+        self._unlook: Callable[[], None] = lambda: None
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
         if ready is not None:
@@ -234,6 +258,46 @@ class ConceptExplorer(Answering, Choosing):
                 job.stop()
         self._errands.drop_all()
 
+    @property
+    def added(self) -> dict[str, Photo]:
+        """The photos that were added to the bank's, by name."""
+        return {name: each.photo for name, each in self._explored.strip.guests.items()}
+
+    def add(self, images: Any) -> list[str]:
+        """Look for the concepts in other photos, as dropping them on the view does, and show the first of them.
+
+        Parameters
+        ----------
+        images : image, or dict or sequence of images
+            Anything `whatwhere.pixels.images.read_photo` reads. All are read, and refused, at once.
+
+        Returns
+        -------
+        list of str
+            Their names in the view: a name that is taken gets a number.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an image cannot be read, or there is no network or no finished bank; none is added then.
+
+        Notes
+        -----
+        Costs a forward pass and a gradient an image. The bank stays as it is: the photos weigh nothing in it, and their
+        crops are not among its crops.
+        """
+        self._net()
+        photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
+        names = []
+        for name, photo in photos.items():
+            job = Job(partial(self._reading, photo), device=self._device, name=name)
+            seen = job.start(priority=next(clicks)).wait()
+            with self._exclusive():
+                names.append(self._take_in(name, seen))
+        self._publish(force=True)
+        self.selected_image = names[0]
+        return names
+
     def compute_maps(self, image: str | None = None, kind: str | None = None) -> Job[ConceptMaps]:
         """Compute the maps of all concepts on a photo, to be shown over it.
 
@@ -257,12 +321,12 @@ class ConceptExplorer(Answering, Choosing):
         return self._map(self.selected_image if image is None else image, self.map_kind if kind is None else kind)
 
     def annotated(self) -> ConceptBank:
-        """Return the bank with the names and notes that were given in the view, to be saved with it.
+        """Return the bank with what was said of its concepts in the view, to be saved with it.
 
         Returns
         -------
         ConceptBank
-            With `labels` and `notes`.
+            With `labels`, `notes`, `hidden`, `pinned` and `groups`.
 
         Raises
         ------
@@ -272,13 +336,14 @@ class ConceptExplorer(Answering, Choosing):
         if self.bank is None:
             raise RuntimeError("There are no concepts yet: view.job.wait() makes them.")
         labels, notes = ({int(key): text for key, text in told.items()} for told in (self.names, self.notes))
-        return self.bank.annotated(labels, notes)
+        return self.bank.annotated(labels, notes, hidden=self.hidden, pinned=self.pinned, groups=self.merged)
 
     def close(self) -> None:
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
         if hasattr(self, "_explored"):  # a view that refused its bank is collected half made
             self._unwatch()
             self._errands.drop_all()
+            self._deliveries.drop_all()
             if self._source is not None and self._begun:
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._source, self._streamed, self._drawn = None, None, ()
@@ -286,6 +351,7 @@ class ConceptExplorer(Answering, Choosing):
             self._explored.clear()
             self._shelf.clear()
             self._parts.clear()
+            self._banks, self._refitted = {}, None
         layout = self._trait_values.get("layout")
         if layout is not None:
             layout.close()
@@ -309,7 +375,7 @@ class ConceptExplorer(Answering, Choosing):
         PIL.Image.Image
             An RGB picture; it says so where there are no concepts yet.
         """
-        return draw_words(NO_BANK) if self.bank is None else self.bank.picture()
+        return draw_words(NO_BANK) if self.bank is None else self.annotated().picture()
 
     def describe(self) -> str:
         """Say in a few lines what the view shows.
@@ -368,6 +434,10 @@ class ConceptExplorer(Answering, Choosing):
         if self._begun and explored.net is not None and self.map_kind != "codes":
             self._map(self.selected_image, self.map_kind)
 
+    def _full_photo(self, name: str) -> Photo | None:
+        n = self._explored.number_of(name)
+        return None if n is None else self._explored.strip.photo(n)
+
     def _fetch(self, n: int) -> None:
         """Bring a photo into the strip, with its logits where the others have theirs."""
         net, facts = self._explored.net, self._explored.facts
@@ -388,10 +458,25 @@ class ConceptExplorer(Answering, Choosing):
         self._explored.extra = n
         self._say("bank")
 
+    # -- photos that arrive -------------------------------------------------------------------------------------------
+
+    def _why_closed(self) -> str:
+        return self._explored.why_no_net
+
+    def _reading(self, photo: Photo) -> Iterator[Step[Seen]]:
+        yield from self._net().meet(photo)
+
+    def _take_in(self, name: str, read: Seen) -> str:
+        bank, guests = self.bank, self._explored.strip.guests
+        name = free_name(name, {*(bank.images if bank else ()), *guests})
+        self._explored.extra = self._explored.welcome(name, read)
+        return name
+
     # -- what the browser is told -------------------------------------------------------------------------------------
 
     def _say_now(self, key: str) -> None:
-        del key
+        if key == ARRIVED:
+            self._welcome()
         self._publish()
 
     def _publish(self, *, force: bool = False) -> None:
@@ -411,7 +496,7 @@ class ConceptExplorer(Answering, Choosing):
 
     def _publish_bank(self, *, force: bool) -> None:
         explored, source = self._explored, self._source
-        record = source.record if source is not None else self._streamed
+        record = self._refitted or (source.record if source is not None else self._streamed)
         wanted = (record, explored.facts, explored.extra)
         if not force and all(new is old for new, old in zip(wanted, self._drawn, strict=False)) and self._drawn:
             return
@@ -420,8 +505,10 @@ class ConceptExplorer(Answering, Choosing):
             return
         if record is not None and record is not self._streamed:
             self._streamed = record
+            self._forget_look()
             explored.adopt_or_say(record)
             self._shelf.clear()
+            self._parts.clear()
             self._settle_choices()
         large = explored.large(self.selected_image, NOTEBOOK)
         self.write(**explored.encode(NOTEBOOK, self.selected_concepts), _large=large, _seq=frame)
@@ -433,8 +520,15 @@ class ConceptExplorer(Answering, Choosing):
         """Return the job that asks the network what the bank does not say; a new one if it has failed."""
         if self._look is None or self._look.state == "failed":
             self._look = Job(self._explored.look_steps, device=self._device, name="ConceptExplorer")
-            self._look.watch(lambda _: self._say("bank"))
+            self._unlook = self._look.watch(lambda _: self._say("bank"))
         return self._look
+
+    def _forget_look(self) -> None:
+        """Give up what the network was asked about a bank that is shown no more."""
+        look, self._look = self._look, None
+        if look is not None:
+            self._unlook()  # first: the view is about to be written, and has nothing to say of this
+            look.discard()
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs: more photos and crops, and nothing under way.
@@ -481,6 +575,9 @@ class ConceptExplorer(Answering, Choosing):
         return self._errands.current or (look if look is not None and look.state not in ("idle", "done") else None)
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
+
+    def _gallery(self) -> Gallery | None:
+        return self._explored.gallery
 
     def _on_ack(self, content: dict[str, Any]) -> None:
         frame = content.get("seq")

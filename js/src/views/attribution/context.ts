@@ -11,12 +11,15 @@ export interface Actions {
   /** Sets a public trait and draws at once; saved once the person rests. */
   adjust(name: "opacity" | "threshold", value: number): void;
   /** Sets a public trait, draws and saves. */
-  choose<K extends "colormap" | "index" | "score" | "scale">(name: K, value: PublicTraits[K]): void;
+  choose<K extends "colormap" | "index" | "score" | "scale" | "selected_method">(
+    name: K,
+    value: PublicTraits[K],
+  ): void;
   /** Looks for the cells that a cell acts together with; for the one that is shown already, goes back. */
   findPartners(cell: number): void;
   /** Goes back from the partners to the map. */
   leavePartners(): void;
-  toggle(name: "map" | "uncertainty" | "cells"): void;
+  toggle(name: "map" | "uncertainty" | "cells" | "spread"): void;
   start(): void;
   stop(): void;
   /** Draws before the next frame. */
@@ -35,5 +38,6 @@ export interface Context {
 /** A part of the view: made once, then patched. */
 export interface Part {
   node: HTMLElement;
-  update(shown: Shown): void;
+  /** `panels`: what stands side by side, if more than one map is shown. */
+  update(shown: Shown, panels: readonly Shown[]): void;
 }

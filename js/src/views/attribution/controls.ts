@@ -6,7 +6,7 @@ import { COLORMAPS, type IndexName, SCORES } from "../../core/wire";
 import { makeAbout, makePopover } from "../shared/popover";
 import type { Context, Part } from "./context";
 import { makeLegend } from "./legend";
-import type { Shown } from "./state";
+import { INDICES, type Shown } from "./state";
 import { COARSE, headingWords, rowsWords, SCORE_NAMES, surenessWords } from "./words";
 
 /** Makes the heading: what the map answers, and how it was made. */
@@ -26,24 +26,43 @@ export function makeHeading(context: Context): Part {
     icon("info"),
   );
   const about = makeAbout(context.signal);
+  /** One of several methods is shown alone. */
+  let among = false;
   const popover = makePopover(info, "How this map was made", about.node, context.signal);
   const node = h("div", { class: "heading bar" }, h("h2", {}, lead, " ", name), back, info, popover.node);
+  const { model, act } = context;
   const goBack = () => {
-    context.act.leavePartners();
+    if (among) act.choose("selected_method", "");
+    else act.leavePartners();
     node.closest(".ww")?.querySelector<HTMLElement>(".pic")?.focus(); // the button goes, the focus stays near
   };
   on(back, "click", goBack, context.signal);
   return {
     node,
-    update(shown) {
-      const [strong, rest] = headingWords(shown);
+    update(shown, panels) {
+      const alone = model.get("selected_method");
+      const [strong, rest] = headingWords(panels.length ? { ...shown, partners: null } : shown);
+      among = !shown.partners && Boolean(alone) && (model.get("_methods") ?? []).length > 1;
       setText(lead, strong);
-      setText(name, rest);
-      show(back, shown.partners !== null);
-      show(info, shown.map !== null);
-      if (shown.map) about.update(shown.map.about, codeOf(shown));
+      setText(name, among ? `${rest}: ${alone}` : rest);
+      show(back, among || (shown.partners !== null && panels.length === 0));
+      setText(back, among ? "All methods" : "Back");
+      const told = (panels.length ? panels : [shown]).filter(({ map }) => map);
+      show(info, told.length > 0);
+      about.update(aboutOf(told), [...new Set(told.map(codeOf))].join("\n"));
     },
   };
+}
+
+/** How maps were made: what they have in common once, what differs under their names. */
+export function aboutOf(maps: readonly Shown[]): [string, string][] {
+  const rows = new Map<string, [string, string][]>();
+  for (const { map, label } of maps)
+    for (const [name, value] of map?.about ?? []) rows.set(name, [...(rows.get(name) ?? []), [label, value]]);
+  return [...rows].flatMap(([name, told]): [string, string][] => {
+    const same = told.length === maps.length && told.every(([, value]) => value === told[0]?.[1]);
+    return same ? [[name, told[0]?.[1] ?? ""]] : told.map(([label, value]) => [`${name}, ${label}`, value]);
+  });
 }
 
 /** The Python lines that make the numbers that are shown. */
@@ -60,30 +79,24 @@ export function codeOf({ map, reading, classId, className, partners }: Shown): s
 }
 
 /** Makes the column of controls. */
-export function makeControls(context: Context): Part {
+export function makeControls(context: Context, saver: HTMLElement): Part {
   const parts = [
     makeLegend(context),
     makeIndices(context),
-    makeLayers(context),
+    makeLayers(context, saver),
     makeSliders(context),
     makeFacts(),
   ];
   return {
     node: h("section", { class: "controls", "aria-label": "Map" }, ...parts.map(({ node }) => node)),
-    update(shown) {
-      for (const part of parts) part.update(shown);
+    update(shown, panels) {
+      for (const part of parts) part.update(shown, panels);
     },
   };
 }
 
-const INDICES: readonly [IndexName, string, string][] = [
-  ["total", "Total", "Share of the variance that is left when all but the cell is known"],
-  ["first", "First order", "Share of the variance that the cell explains on its own"],
-  ["slope", "Sign", "By how much the score rises when the cell is shown"],
-];
-
 /** What is drawn of the class, one of three. */
-function makeIndices({ model, act, signal }: Context): Part {
+function makeIndices({ model, state, act, signal }: Context): Part {
   const group = h("div", { class: "tabs", role: "radiogroup", "aria-label": "What is drawn" });
   const buttons = INDICES.map(([name, text]) => {
     const button = h("button", { type: "button", role: "radio", "data-key": name }, text);
@@ -91,6 +104,8 @@ function makeIndices({ model, act, signal }: Context): Part {
     return button;
   });
   const why = h("p", { class: "vh", id: "ww-index-why" });
+  const spread = h("button", { class: "tog", type: "button", title: "Shows all of them" }, "Side by side");
+  on(spread, "click", () => act.toggle("spread"), signal);
   const choose = (button: HTMLElement) => {
     if (button.getAttribute("aria-disabled") !== "true") act.choose("index", button.dataset.key as IndexName);
   };
@@ -105,12 +120,15 @@ function makeIndices({ model, act, signal }: Context): Part {
     signal,
   );
   return {
-    node: h("div", { class: "row" }, group, why),
-    update({ map }) {
+    node: h("div", { class: "row" }, group, spread, why),
+    update({ map }, panels) {
+      show(spread, state.spread || panels.length === 0);
+      setAttribute(spread, "aria-pressed", state.spread && panels.length > 0 ? "true" : "false");
       const chosen = model.get("index") ?? "total";
       buttons.forEach((button, place) => {
         const [name, , title] = INDICES[place] as (typeof INDICES)[number];
-        const reason = map?.missing?.[name] ?? "";
+        const maps = panels.length ? panels.flatMap((panel) => panel.map ?? []) : map ? [map] : [];
+        const reason = maps.every(({ missing }) => missing?.[name]) ? (maps[0]?.missing?.[name] ?? "") : "";
         setAttribute(button, "aria-checked", name === chosen ? "true" : "false");
         setAttribute(button, "tabindex", name === chosen ? 0 : -1);
         setAttribute(button, "aria-disabled", reason ? "true" : null);
@@ -128,7 +146,7 @@ const LAYERS = [
   ["cells", "Cells", "Shows what was measured, without smoothing"],
 ] as const;
 
-function makeLayers({ state, act, signal }: Context): Part {
+function makeLayers({ state, act, signal }: Context, saver: HTMLElement): Part {
   const buttons = LAYERS.map(([name, text, title]) => {
     const button = h("button", { class: "tog", type: "button", title }, text);
     on(button, "click", () => act.toggle(name), signal);
@@ -137,8 +155,13 @@ function makeLayers({ state, act, signal }: Context): Part {
   return {
     node: h(
       "div",
-      { class: "row", role: "group", "aria-label": "Layers" },
-      ...buttons.map(([, button]) => button),
+      { class: "row" },
+      h(
+        "div",
+        { class: "toggles", role: "group", "aria-label": "Layers" },
+        ...buttons.map(([, button]) => button),
+      ),
+      saver,
     ),
     update() {
       for (const [name, button] of buttons)
@@ -157,8 +180,8 @@ const COLORMAP_OPTIONS = COLORMAPS.map(
   (name) => [name, `${name[0]?.toUpperCase()}${name.slice(1)}`] as const,
 );
 const SCALE_OPTIONS = [
-  ["image", "This image"],
-  ["shared", "Shared by all images"],
+  ["image", "Each map its own"],
+  ["shared", "Shared by all maps"],
 ] as const;
 
 interface Choice<T extends string> {
@@ -211,11 +234,17 @@ function makeSliders({ model, act, signal }: Context): Part {
   const choices = [scores, scales, colors];
   return {
     node: h("div", { class: "sliders" }, ...[...sliders, ...choices].map(({ node }) => node)),
-    update({ map, reading, partners }) {
-      scores.update(model.get("score") ?? "logit");
-      scores.offer("own", map?.score === "own");
+    update({ map, reading, partners }, panels) {
+      const score = model.get("score") ?? "logit";
+      scores.update(score);
+      scores.offer(
+        "own",
+        [map, ...panels.map((panel) => panel.map)].some(
+          (each) => each?.score !== map?.score || each?.score === "own",
+        ) || score === "own",
+      );
       scales.update(model.get("scale") ?? "image");
-      show(scales.node, (model.get("_images") ?? []).length > 1);
+      show(scales.node, panels.length > 1 || (model.get("_images") ?? []).length > 1);
       colors.update(model.get("colormap"));
       colors.disable(reading?.index === "slope" && !partners ? "Signs have two colours of their own" : "");
       for (const { name, max, input, output } of sliders) {
@@ -245,7 +274,8 @@ function makeFacts(): Part {
   );
   return {
     node,
-    update(shown: Shown) {
+    update(shown: Shown, panels) {
+      show(node, panels.length === 0);
       const told = surenessWords(shown);
       setText(figure, told.figure);
       setText(part, told.of ?? "");

@@ -1,6 +1,7 @@
 /** What the head says of an AttributionView. */
 import { type Head, makeHead as makeSharedHead } from "../shared/head";
 import type { Context, Part } from "./context";
+import { statusOf } from "./state";
 import { jobVerb, KEYS, kernelWords, progressOf, statusWords, subtitle } from "./words";
 
 /** Makes the head. */
@@ -10,16 +11,19 @@ export function makeHead(context: Context): Part & Pick<Head, "toggleKeys"> {
   return {
     node,
     toggleKeys,
-    update: ({ status, map }) =>
+    update(shown, panels) {
+      const status = statusOf(model, shown.image?.name ?? "") ?? shown.status;
+      const several = panels.some(({ key }) => key !== shown.key);
       update({
         title: model.get("_title"),
-        subtitle: subtitle(model.get("_images")?.length ?? 0),
-        status: statusWords(status, map),
+        subtitle: subtitle(model.get("_images")?.length ?? 0, model.get("_methods")?.length ?? 1),
+        status: statusWords(status, several ? null : shown.map),
         verb: jobVerb(status),
         silence: kernelWords(kernel.state),
         computing: status.state === "computing",
         done: status.state === "done",
         progress: progressOf(status),
-      }),
+      });
+    },
   };
 }

@@ -3,21 +3,25 @@ import { h, on, setAttribute, setText, show } from "../../core/dom";
 import { fitCanvas } from "../shared/canvas";
 import type { PhotoStore } from "../shared/photos";
 import { followKeys, followPointer, seenBox } from "../shared/reading";
+import { followSaveKeys, makeSaver, type Saver, type Snapshot } from "../shared/save";
 import type { Context, Part } from "./context";
+import { legendLine } from "./legend";
 import { Overlay, paintScene, type Scene, signsOf, unsureCells } from "./paint";
 import type { Shown } from "./state";
-import { cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
+import { captionLines, cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
 /** Tallest picture, in pixels of the page: a portrait must not push the controls out of sight. */
 const TALLEST = 620;
 
 export interface PicturePart extends Part {
+  update(shown: Shown): void;
   /** Whether the photo that is shown has been drawn. */
   readonly drawn: boolean;
+  saver: Saver;
 }
 
 /** Makes the picture. */
-export function makePicture(context: Context, photos: PhotoStore): PicturePart {
+export function makePicture(context: Context, photos: PhotoStore, label = pictureLabel): PicturePart {
   const { signal, state, act, kernel } = context;
   const canvas = h("canvas", { "aria-hidden": "true" });
   const place = h("span");
@@ -40,26 +44,31 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   const overlay = new Overlay();
   let shown: Shown | null = null;
   let drawn = false;
-  let scale = 1;
 
   on(run, "click", () => act.start(), signal);
+  const saver = makeSaver(() => snapshot(), kernel, signal);
+  followSaveKeys(frame, saver, signal);
   followPointer(frame, context, () => shown);
   followKeys(frame, context, () => shown);
   const observer = new ResizeObserver(() => act.redraw());
   observer.observe(frame);
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
 
-  function draw(now: Shown): void {
-    const brush = canvas.getContext("2d");
+  function draw(
+    now: Shown,
+    brush: CanvasRenderingContext2D | null,
+    scale: number,
+    picture = photos.get(now.place),
+  ): void {
     if (!brush) return;
-    const picture = photos.get(now.place);
+    const { width, height } = brush.canvas;
     const { plane, partners } = now;
-    const seen = seenBox(now, canvas.width, canvas.height);
+    const seen = seenBox(now, width, height);
     const map = partners ? drawPartners(now) : drawMap(now);
     paintScene(brush, {
       picture,
       seen,
-      cropped: seen.width < canvas.width - 1.5 || seen.height < canvas.height - 1.5,
+      cropped: seen.width < width - 1.5 || seen.height < height - 1.5,
       opacity: context.model.get("opacity"),
       wipe: state.wipe,
       grid: plane ? [plane.rows, plane.columns] : [1, 1],
@@ -103,6 +112,27 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
     return { ...none, overlay: overlay.paint(plane, found.max, colors, threshold, false) };
   }
 
+  function snapshot(): Snapshot | null {
+    const now = shown;
+    if (!now?.image || !photos.get(now.place)) return null;
+    const { name, width, height } = now.image;
+    const mapped = state.map && (now.plane || now.partners?.plane);
+    return {
+      image: name,
+      width,
+      height,
+      shown: frame.clientWidth,
+      paint: (brush, scale, whole) => draw(now, brush, scale, whole ?? photos.get(now.place)),
+      legend: mapped ? [legendLine(context, now)] : [],
+      lines: captionLines(context.model, now, Boolean(mapped)),
+      name: [
+        "where",
+        name,
+        ...(mapped ? [now.className, now.partners ? "partners" : (now.reading?.index ?? "")] : []),
+      ],
+    };
+  }
+
   function tell(now: Shown): void {
     const cell =
       typeof state.reading === "number" && now.plane && !state.note ? cellWords(now, state.reading) : null;
@@ -125,11 +155,11 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
     const ratio = image ? image.width / image.height : 1;
     frame.style.aspectRatio = String(ratio);
     frame.style.maxWidth = `${Math.round(TALLEST * ratio)}px`;
-    setAttribute(frame, "aria-label", pictureLabel(now));
+    setAttribute(frame, "aria-label", label(now));
     if (typeof state.reading === "number" && state.reading >= (now.plane?.values.length ?? 0))
       state.reading = null;
-    scale = fitCanvas(canvas, frame);
-    draw(now);
+    const scale = fitCanvas(canvas, frame);
+    draw(now, canvas.getContext("2d"), scale);
     tell(now);
     const { error } = now.status;
     show(failure, now.status.state === "failed" && error !== null);
@@ -141,6 +171,7 @@ export function makePicture(context: Context, photos: PhotoStore): PicturePart {
   return {
     node,
     update,
+    saver,
     get drawn() {
       return drawn;
     },

@@ -52,7 +52,7 @@ export function makePrediction(context: Context): Part {
 
   return {
     node,
-    update(shown) {
+    update(shown, panels) {
       const classes = shown.map?.classes ?? [];
       const keys = classes.map(({ id }) => String(id));
       const buttons = patchChildren(group, keys, makeRow);
@@ -74,7 +74,7 @@ export function makePrediction(context: Context): Part {
       show(group, classes.length > 0);
       show(blank, classes.length === 0);
       follow.style.visibility = model.get("selected_class") === null || !shown.map ? "hidden" : "visible";
-      other.update(shown);
+      other.update(shown, panels);
     },
   };
 }

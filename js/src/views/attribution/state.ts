@@ -1,15 +1,16 @@
 /** What is shown now, worked out from the traits. Nothing here touches the page. */
 import type { AnyModel } from "../../core/model";
 import { decodeLayer, decodePlane, type Plane } from "../../core/planes";
-import type {
-  ClassMap,
-  Found,
-  ImageInfo,
-  IndexName,
-  MapInfo,
-  ScoreName,
-  Search,
-  Status,
+import {
+  type ClassMap,
+  type Found,
+  type ImageInfo,
+  type IndexName,
+  keyOf,
+  type MapInfo,
+  type ScoreName,
+  type Search,
+  type Status,
 } from "../../core/wire";
 import type { LayerStore } from "./layers";
 
@@ -18,8 +19,12 @@ export interface ViewState {
   map: boolean;
   uncertainty: boolean;
   cells: boolean;
+  /** The indices stand side by side. */
+  spread: boolean;
   /** Cell that is read, as an index into the map, or "outside" of what the model sees. */
   reading: number | "outside" | null;
+  /** Rows and columns of the map that it is an index into, of several side by side. */
+  grid: readonly [number, number] | null;
   /** Share of the picture's width left of which the map is drawn. */
   wipe: number | null;
   /** Mark of the search for partners that the person has left. */
@@ -50,6 +55,10 @@ export interface Partners {
 }
 
 export interface Shown {
+  /** What the photo's map by the method is called on the wire. */
+  key: string;
+  /** What it is called beside others; empty where there are none. */
+  label: string;
   image: ImageInfo | null;
   /** Place of the image in `_images`. */
   place: number;
@@ -72,6 +81,13 @@ export interface Shown {
   refusal: string;
   partners: Partners | null;
 }
+
+/** What can be drawn of a class: name, label, and what it means. */
+export const INDICES: readonly [IndexName, string, string][] = [
+  ["total", "Total", "Share of the variance that is left when all but the cell is known"],
+  ["first", "First order", "Share of the variance that the cell explains on its own"],
+  ["slope", "Sign", "By how much the score rises when the cell is shown"],
+];
 
 const EMPTY: Status = {
   state: "empty",
@@ -125,28 +141,95 @@ interface Explained {
   at: number;
 }
 
+/** Place of the method that is shown; of several side by side the first. */
+export function methodOf(model: AnyModel): number {
+  return Math.max(0, (model.get("_methods") ?? []).indexOf(model.get("selected_method") ?? ""));
+}
+
+/** How far several computations are, as one. */
+export function joinStatus(all: readonly Status[]): Status {
+  const [first] = all;
+  if (!first || all.length === 1) return first ?? EMPTY;
+  const states = new Set(all.map(({ state }) => state));
+  const state =
+    states.size > 1 ? (["computing", "failed", "partial"] as const).find((s) => states.has(s)) : first.state;
+  const total = (name: "done" | "total" | "rows" | "rows_wanted" | "seconds") =>
+    all.reduce((sum, each) => sum + each[name], 0);
+  const active = all.filter((each) => each.state === "computing");
+  return {
+    state: state ?? "partial",
+    stage: active.find(({ stage }) => stage !== "queued")?.stage ?? active[0]?.stage ?? null,
+    done: total("done"),
+    total: total("total"),
+    rows: total("rows"),
+    rows_wanted: total("rows_wanted"),
+    eta: active.some(({ eta }) => eta === null) ? null : active.reduce((sum, { eta }) => sum + (eta ?? 0), 0),
+    seconds: total("seconds"),
+    error: all.find(({ error }) => error)?.error ?? null,
+  };
+}
+
+/** How far a photo is: by all methods, or by the one that is shown alone. */
+export function statusOf(model: AnyModel, name: string): Status | undefined {
+  const all = model.get("_status") ?? {};
+  const one = model.get("selected_method");
+  if (one) return all[keyOf(name, methodOf(model))];
+  const found = (model.get("_methods") ?? [""]).flatMap((_, place) => all[keyOf(name, place)] ?? []);
+  return found.length ? joinStatus(found) : undefined;
+}
+
+/** What stands side by side: maps of all methods, or the indices of one; nothing where a map is shown alone. */
+export function derivePanels(model: AnyModel, stores: Stores, state: ViewState): Shown[] {
+  const methods = model.get("_methods") ?? [];
+  const alone = methods.length < 2 || Boolean(model.get("selected_method"));
+  if (alone && !state.spread) return [];
+  const method = methodOf(model);
+  const missing = model.get("_maps")?.[keyOf(model.get("selected_image"), method)]?.missing ?? {};
+  const panels = alone
+    ? INDICES.filter(([index]) => !missing[index]).map(([index, label]) => ({
+        ...deriveShown(model, stores, state.left, method, index),
+        label,
+      }))
+    : methods.map((label, place) => ({ ...deriveShown(model, stores, state.left, place), label }));
+  if (model.get("scale") !== "shared") return panels;
+  const unit = ({ reading }: Shown) => reading?.unit;
+  return panels.map((panel) => ({
+    ...panel,
+    top: Math.max(...panels.filter((other) => unit(other) === unit(panel)).map(({ top }) => top)),
+  }));
+}
+
 /**
  * Works out what is shown.
  *
  * @param model - the traits
  * @param stores - decoded maps
  * @param left - mark of the search for partners that the person has left
+ * @param method - place of the method
+ * @param wanted - the index, where it is not the one that was chosen
  */
-export function deriveShown(model: AnyModel, stores: Stores, left = ""): Shown {
+export function deriveShown(
+  model: AnyModel,
+  stores: Stores,
+  left = "",
+  method = methodOf(model),
+  wanted = model.get("index") ?? "total",
+): Shown {
   const images = model.get("_images") ?? [];
-  const wanted = model.get("selected_image");
-  const found = images.findIndex(({ name }) => name === wanted);
+  const found = images.findIndex(({ name }) => name === model.get("selected_image"));
   const place = Math.max(0, found);
   const image = images[place] ?? null;
-  const name = image?.name ?? "";
+  const name = keyOf(image?.name ?? "", method);
   const maps = model.get("_maps") ?? {};
   const map = maps[name] ?? null;
   const explained = map && explainedClass(model, name, map);
   const classId = explained?.id ?? model.get("selected_class") ?? null;
   const stored = map?.classes[explained?.at ?? -1] ?? null;
-  const reading = explained && stored && readClass(model, stores, explained);
-  const { index, score } = askedReading(model, map);
+  const reading = explained && stored && readClass(model, stores, explained, wanted);
+  const score = askedScore(model, map);
   return {
+    key: name,
+    label: "",
     image,
     place,
     status: model.get("_status")?.[name] ?? EMPTY,
@@ -158,7 +241,7 @@ export function deriveShown(model: AnyModel, stores: Stores, left = ""): Shown {
     plane: reading && !reading.flat ? reading.plane : null,
     top: reading ? topOf(model, stores, reading) : 0,
     missing: map !== null && reading === null,
-    refusal: map && classId !== null ? stores.layers.refusal(name, map, classId, index, score) : "",
+    refusal: map && classId !== null ? stores.layers.refusal(name, map, classId, wanted, score) : "",
     partners: map && partnersOf(model, stores.planes, name, map, left),
   };
 }
@@ -169,15 +252,20 @@ function explainedClass(model: AnyModel, name: string, map: MapInfo): Explained 
   return { name, map, id, at: map.classes.findIndex((each) => each.id === id) };
 }
 
-/** The index and the score that the person wants of a map. */
-function askedReading(model: AnyModel, map: MapInfo | null): { index: IndexName; score: ScoreName } {
-  return { index: model.get("index") ?? "total", score: model.get("score") ?? map?.score ?? "logit" };
+/** The score that the person wants of a map: "own" is the method's, whatever that is. */
+function askedScore(model: AnyModel, map: MapInfo | null): ScoreName {
+  const score = model.get("score") ?? "own";
+  return score === "own" ? (map?.score ?? score) : score;
 }
 
 /** What is drawn of a class: the stored map where that is it, else a layer that is asked for. */
-function readClass(model: AnyModel, { planes, layers }: Stores, explained: Explained): Reading | null {
-  const { name, map, id, at } = explained;
-  const { index, score } = askedReading(model, map);
+function readClass(
+  model: AnyModel,
+  { planes, layers }: Stores,
+  { name, map, id, at }: Explained,
+  index: IndexName,
+): Reading | null {
+  const score = askedScore(model, map);
   if (index === "total" && score === map.score) {
     const info = map.classes[at];
     if (!info) return null;
@@ -195,7 +283,7 @@ function topOf(model: AnyModel, stores: Stores, reading: Reading): number {
   if (model.get("scale") === "shared") {
     for (const [name, map] of Object.entries(model.get("_maps") ?? {})) {
       const explained = explainedClass(model, name, map);
-      const other = explained && explained.at >= 0 && readClass(model, stores, explained);
+      const other = explained && explained.at >= 0 && readClass(model, stores, explained, reading.index);
       if (other) readings.push(other);
     }
   }

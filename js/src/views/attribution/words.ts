@@ -1,7 +1,17 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 
-import { count, counted, duration, percent, quantity, remaining, signedQuantity } from "../../core/format";
+import {
+  count,
+  counted,
+  duration,
+  percent,
+  quantity,
+  remaining,
+  shareOfAll,
+  signedQuantity,
+} from "../../core/format";
 import type { KernelState } from "../../core/kernel";
+import type { AnyModel } from "../../core/model";
 import type { Plane } from "../../core/planes";
 import type { MapInfo, ScoreName, Status } from "../../core/wire";
 import type { Partners, Shown } from "./state";
@@ -71,8 +81,9 @@ export function cellWords(shown: Shown, cell: number): { place: string; number: 
   if (partners && !partners.found?.looked.includes(cell)) return { place, number: "", rest: "not looked at" };
   const value = plane?.values[cell] ?? Number.NaN;
   const spread = quantity(1.96 * (plane?.errors[cell] ?? Number.NaN));
-  const number = reading.index === "total" || partners ? quantity(value) : signedQuantity(value);
-  return { place, number, rest: ` ± ${spread} ${partners ? "of the variance" : reading.unit}` };
+  const number = reading.index === "total" || partners ? shareOfAll(value) : signedQuantity(value);
+  const unit = shown.label ? "" : ` ${partners ? "of the variance" : reading.unit}`; // beside others it stands above
+  return { place, number, rest: ` ± ${spread}${unit}` };
 }
 
 /** Names of the scores, as people choose them. */
@@ -106,7 +117,7 @@ export function partnerWords({ search, found }: Partners, unit: string): string 
   }
   if (!found || found.partners.length === 0) return `No cell clearly acts together with ${place}`;
   const cells = found.partners.length;
-  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${quantity(found.max)} ${unit}`;
+  return `${counted(cells, "cell")} ${cells === 1 ? "acts" : "act"} with ${place}, up to ${shareOfAll(found.max)} ${unit}`;
 }
 
 /** What stands over the picture when no cell is read. */
@@ -180,6 +191,28 @@ export function thumbnailLabel(name: string, status: Status | undefined, map: Ma
   return parts.join(", ");
 }
 
+/** What stands under a picture that is saved. */
+export function captionLines(model: AnyModel, shown: Shown, mapped: boolean): string[] {
+  const { image, map, stored, reading, className, partners } = shown;
+  if (!image) return [];
+  const name = model.get("_title");
+  const read = stored ? `${className} ${percent(stored.p)}` : "";
+  if (!mapped || !map) return [image.name, [name, read].filter(Boolean).join(DOT)];
+  const [lead, rest] = headingWords(shown);
+  const about = Object.fromEntries(map.about);
+  const index = reading && `${INDEX_WORDS[reading.index]} of the ${SCORE_NAMES[reading.score].toLowerCase()}`;
+  const scale = model.get("scale") === "shared" ? "One scale for all photos" : "Scale of this photo";
+  const drawn = `drawn from ${percent(model.get("threshold"))} of it, opacity ${percent(model.get("opacity"))}`;
+  return [
+    `${lead} ${rest}, in ${image.name}`,
+    [name, read].filter(Boolean).join(DOT),
+    [about.Method, partners ? "" : index].filter(Boolean).join(DOT),
+    `${scale}, ${drawn}`,
+  ];
+}
+
+const INDEX_WORDS = { total: "total index", first: "first order", slope: "sign" };
+
 /** What the picture is called by a screen reader. */
 export function pictureLabel(shown: Shown): string {
   const name = shown.image?.name ?? "No image";
@@ -187,9 +220,27 @@ export function pictureLabel(shown: Shown): string {
   return `${name}, ${what}. Arrow keys read cells, Enter looks for what a cell acts together with, Space shows or hides the map, Escape goes back.`;
 }
 
+/** What a map beside others is called by a screen reader. */
+export function panelLabel(shown: Shown): string {
+  return `${shown.label}: ${shown.plane ? "a map" : "no map yet"}. Arrow keys read cells in all maps, Enter shows this one alone.`;
+}
+
+/** What stands over a map beside others: what full colour is, and how sure it is. */
+export function panelWords(shown: Shown): string {
+  const { map, reading } = shown;
+  if (!map || !reading || !shown.plane) return map ? "" : statusWords(shown.status, map);
+  const sign = reading.index === "slope" ? "±" : "";
+  const parts = [`to ${sign}${quantity(shown.top)} ${reading.unit}`];
+  if (map.preview) parts.push("preview");
+  else if (shown.status.state === "done") parts.push(counted(map.rows, "row"));
+  else parts.push(`${map.rows} of ${shown.status.rows_wanted} rows`);
+  if (reading.agreement !== null) parts.push(`halves agree ${reading.agreement.toFixed(2)}`);
+  return parts.join(DOT);
+}
+
 /** What is under the model's name. */
-export function subtitle(images: number): string {
-  return `${counted(images, "photo")}${DOT}Sobol`;
+export function subtitle(images: number, methods: number): string {
+  return `${counted(images, "photo")}${DOT}${methods > 1 ? counted(methods, "method") : "Sobol"}`;
 }
 
 /** Rows that the map is made of. */
@@ -205,6 +256,8 @@ export const KEYS: readonly [string[], string][] = [
   [["Enter"], "on the picture, what acts together with a cell; in the field, explain the class"],
   [["click"], "on the picture, what acts together with a cell"],
   [["drag"], "wipe between map and photo"],
+  [["Ctrl", "V"], "add a photo that was copied; or drop one"],
+  [["S", "C"], "on the picture, save or copy it"],
   [["Esc"], "close, stop, go back"],
   [["?"], "this list"],
 ];

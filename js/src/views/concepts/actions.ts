@@ -7,17 +7,10 @@ import { TraitWriter } from "../../core/writer";
 import type { Actions, ConceptKernel } from "./context";
 import type { Edit, History } from "./history";
 import type { ViewState } from "./state";
+import { ADD_ANOTHER, letters } from "./words";
 
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
 const SAVE_AFTER = 150;
-
-/** What was drawn last can be measured from outside. */
-function measured(draw: () => void): void {
-  const start = performance.now();
-  draw();
-  performance.clearMeasures("ww-draw");
-  performance.measure("ww-draw", { start, end: performance.now() });
-}
 
 /** Replaces, adds or, with an empty text, removes an entry. */
 function withEntry(dict: Record<string, string>, id: number, text: string): Record<string, string> {
@@ -41,7 +34,9 @@ export function makeActions(
 ): Actions {
   const writer = new TraitWriter<ConceptPublic>(model as unknown as AnyModel, kernel, signal, CONCEPT_PUBLIC);
   const saveSoon = debounce(() => writer.save(), SAVE_AFTER, signal);
-  const selected = () => model.get("selected_concepts") ?? [];
+  const groups = () => model.get("merged") ?? [];
+  const leadOf = (id: number) => groups().find((ids) => ids.includes(id))?.[0] ?? id;
+  const selected = () => [...new Set((model.get("selected_concepts") ?? []).map(leadOf))];
   const letterOf = (id: number) => {
     const bank = model.get("_bank");
     return bank.letters?.[bank.ids?.indexOf(id) ?? -1] ?? String(id);
@@ -59,18 +54,35 @@ export function makeActions(
     } else writer.set(name, value);
   }
   function select(ids: number[]): void {
+    state.hint = "";
+    if (ids.length === 0) state.opened ??= selected().at(-1) ?? null; // what is told of below stays
     choose("selected_concepts", ids, { concepts: ids });
-    measured(redraw.now);
-    writer.save();
-  }
-  function apply(edit: Edit): void {
-    for (const [name, value] of Object.entries(edit)) writer.set(name as keyof Edit, value);
     redraw.now();
     writer.save();
   }
-  function change<K extends keyof Edit & string>(name: K, value: ConceptPublic[K], words: string): void {
-    history.add({ [name]: model.get(name) }, { [name]: value }, words);
-    apply({ [name]: value });
+  function apply({ rank, ...edit }: Edit): void {
+    state.hint = "";
+    for (const [name, value] of Object.entries(edit)) writer.set(name as keyof typeof edit, value);
+    redraw.now();
+    writer.save();
+    if (rank) void askRank(rank);
+  }
+  function change(edit: Omit<Edit, "rank">, words: string): void {
+    const before = Object.keys(edit).map((name) => [name, model.get(name as keyof typeof edit)]);
+    history.add(Object.fromEntries(before), edit, words);
+    apply(edit);
+  }
+  /** Asks for a number of concepts; true once they are there. The latest request wins. */
+  async function askRank(count: number): Promise<boolean> {
+    state.rank = count;
+    state.hint = "";
+    redraw.now();
+    const reply = await kernel.ask("rank", { concepts: count });
+    if (signal.aborted) return false;
+    if (state.rank === count) state.rank = null;
+    if (reply.kind === "refused" && !reply.superseded) state.hint = reply.message;
+    redraw.request();
+    return reply.kind === "applied";
   }
 
   return {
@@ -87,7 +99,7 @@ export function makeActions(
     selectImage(name) {
       if (name === model.get("selected_image")) return;
       choose("selected_image", name, { images: [name] });
-      measured(redraw.now);
+      redraw.now();
       writer.save();
     },
     setKind(kind) {
@@ -109,9 +121,13 @@ export function makeActions(
       state[name] = !state[name];
       redraw.now();
     },
-    scale(id, factor) {
-      const { [id]: _, ...rest } = model.get("scales") ?? {};
-      writer.set("scales", factor === 1 ? rest : { ...rest, [id]: factor });
+    scale({ parts }, factor) {
+      const scales = { ...model.get("scales") };
+      for (const { id } of parts) {
+        if (factor === 1) delete scales[id];
+        else scales[id] = factor;
+      }
+      writer.set("scales", scales);
       redraw.request();
       saveSoon();
     },
@@ -128,12 +144,13 @@ export function makeActions(
       state.renaming = null;
       const names = model.get("names") ?? {};
       if (name === null || name === (names[id] ?? "")) redraw.now();
-      else change("names", withEntry(names, id, name), `name of ${letterOf(id)}`);
+      else change({ names: withEntry(names, id, name) }, `name of ${letterOf(id)}`);
     },
     note(id, text) {
       const notes = model.get("notes") ?? {};
       const kept = text.trim();
-      if (kept !== (notes[id] ?? "")) change("notes", withEntry(notes, id, kept), `note on ${letterOf(id)}`);
+      if (kept !== (notes[id] ?? ""))
+        change({ notes: withEntry(notes, id, kept) }, `note on ${letterOf(id)}`);
     },
     toggleHidden(id) {
       const hidden = model.get("hidden") ?? [];
@@ -142,19 +159,42 @@ export function makeActions(
         const rest = toggled(selected(), id);
         choose("selected_concepts", rest, { concepts: rest });
       }
-      change("hidden", toggled(hidden, id), words);
+      change({ hidden: toggled(hidden, id) }, words);
     },
     togglePinned(id) {
       const pinned = model.get("pinned") ?? [];
       const words = pinned.includes(id) ? `unpinning ${letterOf(id)}` : `pinning ${letterOf(id)}`;
-      change("pinned", toggled(pinned, id), words);
+      change({ pinned: toggled(pinned, id) }, words);
+    },
+    merge(concepts) {
+      const order = [...concepts].sort((a, b) => b.importance - a.importance);
+      const ids = order.flatMap(({ parts }) => parts.map(({ id }) => id));
+      if (concepts.length < 2) {
+        state.hint = ADD_ANOTHER;
+        return redraw.now();
+      }
+      const rest = groups().filter(([first]) => !ids.includes(first ?? -1));
+      change({ merged: [...rest, ids] }, `merging ${letters(order)}`);
+      state.opened = ids[0] ?? null;
+      select([...ids.slice(0, 1), ...selected().filter((id) => !ids.includes(id))]);
+    },
+    takeApart(concept) {
+      if (concept.parts.length < 2) return;
+      const rest = groups().filter(([first]) => first !== concept.id);
+      change({ merged: rest }, `taking ${letters([concept])} apart`);
+    },
+    async setRank(count) {
+      const before = model.get("_bank").ids?.length;
+      if (count !== before && before && (await askRank(count)))
+        history.add({ rank: before }, { rank: count }, `${count} instead of ${before} concepts`);
+      redraw.request();
     },
     undo() {
-      const edit = history.undo();
+      const edit = state.rank === null ? history.undo() : null;
       if (edit) apply(edit);
     },
     redo() {
-      const edit = history.redo();
+      const edit = state.rank === null ? history.redo() : null;
       if (edit) apply(edit);
     },
     start: () => kernel.tell("start", {}),

@@ -1,13 +1,13 @@
 /** The concepts: as cards with crops, and beyond a dozen as a list. */
 import { h, icon, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
 import { walkWithArrows } from "../../core/roving";
-import { makeChip, paintChip, tint } from "./chip";
+import { paintChips, tint } from "./chip";
 import type { Context, Part } from "./context";
 import { makeMenu } from "./menu";
 import { makeNameField, type NameField } from "./names";
 import { paintTiles, type Sprite, type Tile } from "./sprite";
 import { type Concept, cropsOf, type Shown } from "./state";
-import { cardWords, NO_CROPS, shareWords } from "./words";
+import { cardWords, letters, NO_CROPS, shareWords } from "./words";
 
 /** More concepts than this do not all get a card … */
 const CARDS = 12;
@@ -41,11 +41,15 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
   const empty = h("p", { class: "mut blankcards" });
   const hidden = h("button", { class: "link sm", type: "button" });
   const undo = h("button", { class: "link sm", type: "button", title: "Ctrl+Z" });
-  const foot = h("div", { class: "deckfoot" }, hidden, undo);
+  const merge = h("button", { class: "link sm", type: "button", title: "G" });
+  const hint = h("span", { class: "sm caution", role: "status" });
+  const foot = h("div", { class: "deckfoot" }, hidden, undo, merge, hint);
   const menu = makeMenu(context, writeNote);
   const node = h("div", { class: "what" }, group, empty, foot, menu.node);
   let stop: number | null = null;
   let order: number[] = [];
+  let layers: Concept[] = [];
+  const others = (concept: Concept) => layers.filter((each) => each !== concept);
 
   const make = () => {
     const card = makeCard(context);
@@ -58,6 +62,7 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
   };
   on(hidden, "click", () => act.toggle("showHidden"), signal);
   on(undo, "click", () => act.undo(), signal);
+  on(merge, "click", () => act.merge(layers), signal);
   walkWithArrows(group, (face) => moveStop(cardAt(face)?.concept?.id ?? null), signal, ".face");
   const moveStop = (id: number | null) => {
     stop = id;
@@ -69,7 +74,8 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
     (event) => {
       const card = cardAt(event.target);
       if (!card?.concept) return;
-      if (card.more.contains(event.target as Node)) menu.open(card.concept, card.more, card.more);
+      if (card.more.contains(event.target as Node))
+        menu.open(card.concept, others(card.concept), card.more, card.more);
       else if (!card.face.contains(event.target as Node)) return;
       else if (event.ctrlKey || event.metaKey || event.shiftKey) act.toggleConcept(card.concept.id);
       else act.open(card.concept.id);
@@ -93,14 +99,17 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
       const card = cardAt(event.target);
       if (!card?.concept || event.target !== card.face || event.altKey || event.ctrlKey || event.metaKey)
         return;
-      const { id } = card.concept;
+      const { concept } = card;
+      const { id } = concept;
+      const open = () => menu.open(concept, others(concept), card.more, card.face);
       const run = {
         " ": () => act.toggleConcept(id),
         f2: () => act.startRenaming(id, "card"),
         p: () => act.togglePinned(id),
         h: () => act.toggleHidden(id),
-        m: () => menu.open(card.concept as Concept, card.more, card.face),
-        contextmenu: () => menu.open(card.concept as Concept, card.more, card.face),
+        g: () => (event.shiftKey ? act.takeApart(concept) : act.merge([concept, ...others(concept)])),
+        m: open,
+        contextmenu: open,
       }[event.key.toLowerCase()];
       if (!run) return;
       event.preventDefault();
@@ -137,15 +146,15 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
     setText(card.spoken, cardWords(concept));
     const top = Math.max(...shown.rows.map(({ importance }) => importance));
     card.bar.style.width = `${Math.max(0.8, (100 * concept.importance) / Math.max(top, 1e-9))}%`;
-    paintChip(card.chip, concept, state.dark);
+    paintChips(card.chip, concept, state.dark);
     card.field.update(concept);
     setStop(card, stop);
     paintMosaic(card.canvas, concept, node.parentElement === list);
   }
 
-  function paintMosaic(canvas: HTMLCanvasElement, { row }: Concept, small: boolean): void {
+  function paintMosaic(canvas: HTMLCanvasElement, concept: Concept, small: boolean): void {
     const bitmap = sprite.get(model.get("_sprite"));
-    const crops = cropsOf(model.get("_crops") ?? [], row, "active");
+    const crops = cropsOf(model.get("_crops") ?? [], concept, "active");
     if (!bitmap) return;
     const places: Omit<Tile, "at">[] = small
       ? [{ x: 0, y: 0, side: SMALL }]
@@ -173,6 +182,9 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
       if (!ids.includes(stop ?? -1))
         stop = ids[Math.min(Math.max(0, order.indexOf(stop ?? -1)), ids.length - 1)] ?? null;
       order = ids;
+      layers = shown.layers.map(({ concept }) => concept);
+      const gone = inside && layers.length === 1 && left ? layers[0]?.id : undefined;
+      if (gone !== undefined) stop = gone; // what was merged hands it to the whole
       setAttribute(group, "data-some", shown.layers.length > 0 || null);
       fill(grid, concepts.slice(0, split), shown);
       fill(list, concepts.slice(split), shown);
@@ -183,7 +195,9 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
       show(hidden, shown.hidden > 0);
       setText(undo, history.next ? `Undo: ${history.next}` : "");
       show(undo, history.next !== "");
-      show(foot, shown.hidden > 0 || history.next !== "");
+      setText(merge, layers.length > 1 ? `Merge ${letters(layers)}` : "");
+      show(merge, layers.length > 1);
+      setText(hint, state.hint);
     },
   };
 }
@@ -197,7 +211,7 @@ function setStop(card: Card | undefined, stop: number | null): void {
 
 function makeCard(context: Context): Card & { node: HTMLElement } {
   const canvas = h("canvas", { "aria-hidden": "true" });
-  const chip = makeChip();
+  const chip = h("span", { class: "chips" });
   const name = h("span", { class: "name" });
   const bar = h("i");
   const share = h("span");

@@ -2,11 +2,11 @@
 import { type ClassChange, LARGEST_SCALE } from "../../core/concept_wire";
 import { h, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
-import { makeChip, paintChip } from "./chip";
+import { paintChips } from "./chip";
 import type { Context, Part } from "./context";
 import { type Concept, readFactors, type Shown } from "./state";
 import { WhatIf } from "./whatif";
-import { factorWords, kernelWords } from "./words";
+import { factorWords, kernelWords, letters } from "./words";
 
 /** Classes that are shown. */
 const CLASSES = 5;
@@ -57,7 +57,7 @@ export function makeChanges(context: Context): Part {
   const { model, state, act, signal } = context;
   const whatIf = new WhatIf(model);
   const ask = makeAsker(context);
-  const chip = makeChip();
+  const chip = h("span", { class: "chips" });
   const factor = h("b");
   const slider = h("input", { type: "range", min: 0, max: LARGEST_SCALE * STEPS, step: 1, class: "factor" });
   const ticks = h(
@@ -74,7 +74,7 @@ export function makeChanges(context: Context): Part {
   const node = h("section", { class: "whatif", "aria-label": "What if" }, left, h("div", {}, list, words));
   let opened: Concept | null = null;
 
-  on(slider, "input", () => opened && act.scale(opened.id, Number(slider.value) / STEPS), signal);
+  on(slider, "input", () => opened && act.scale(opened, Number(slider.value) / STEPS), signal);
   on(
     reset,
     "click",
@@ -87,8 +87,8 @@ export function makeChanges(context: Context): Part {
 
   function answer(shown: Shown): Answer {
     if (!shown.image) return { classes: null, words: "" };
-    if (!whatIf.exact) return ask(shown.image.name);
-    const factors = readFactors(shown.rows, model.get("scales") ?? {});
+    if (!whatIf.exact || !shown.bank) return ask(shown.image.name);
+    const factors = readFactors(shown.bank, model.get("scales") ?? {});
     return { classes: whatIf.classes(shown.place, shown.image.name, factors, CLASSES), words: "" };
   }
 
@@ -102,19 +102,19 @@ export function makeChanges(context: Context): Part {
       if (!opened) return;
       const scales = model.get("scales") ?? {};
       const value = scales[opened.id] ?? 1;
-      paintChip(chip, opened, state.dark);
+      paintChips(chip, opened, state.dark);
       setText(factor, factorWords(value));
       if (Number(slider.value) !== value * STEPS) slider.value = String(Math.round(value * STEPS));
       slider.style.setProperty("--v", `${(100 * value) / LARGEST_SCALE}%`);
       setAttribute(slider, "aria-label", `What if ${opened.title} were weaker or stronger`);
       setAttribute(slider, "aria-valuetext", factorWords(value));
       slider.disabled = !whatIf.exact && (!context.kernel.reachable || !model.get("_model")?.given);
-      const changed = shown.rows.filter(({ id }) => (scales[id] ?? 1) !== 1);
+      const changed = shown.rows.filter(({ parts }) => parts.some(({ id }) => id in scales));
       const rest = changed.filter((each) => each !== opened);
       setText(
         others,
         rest.length
-          ? `and ${rest.map((c) => `${c.letter} ${factorWords(scales[c.id] ?? 1)}`).join(", ")}`
+          ? `and ${rest.map((c) => `${letters([c])} ${factorWords(scales[c.id] ?? 1)}`).join(", ")}`
           : "",
       );
       reset.style.visibility = changed.length ? "visible" : "hidden";

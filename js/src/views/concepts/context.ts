@@ -3,7 +3,7 @@ import type { ConceptReply, ConceptSent, ConceptTraits, CropKind, MapKind } from
 import type { Kernel } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { History } from "./history";
-import type { Shown, ViewState } from "./state";
+import type { Concept, Shown, ViewState } from "./state";
 
 export type ConceptKernel = Kernel<ConceptSent, ConceptReply>;
 
@@ -20,8 +20,8 @@ export interface Actions {
   /** Sets a public trait and draws at once; saved once the person rests. */
   adjust(name: "opacity" | "threshold", value: number): void;
   toggle(name: "map" | "cells" | "showHidden"): void;
-  /** What-if: multiplies a concept's code. */
-  scale(id: number, factor: number): void;
+  /** What-if: multiplies a concept's code, of a merged one those of all parts. */
+  scale(concept: Concept, factor: number): void;
   resetScales(): void;
   /** Begins to write a name. */
   startRenaming(id: number, where: "card" | "detail"): void;
@@ -30,6 +30,12 @@ export interface Actions {
   note(id: number, text: string): void;
   toggleHidden(id: number): void;
   togglePinned(id: number): void;
+  /** Shows concepts as one. */
+  merge(concepts: readonly Concept[]): void;
+  /** Shows the parts of a merged concept again. */
+  takeApart(concept: Concept): void;
+  /** Asks for another number of concepts. */
+  setRank(count: number): void;
   undo(): void;
   redo(): void;
   start(): void;

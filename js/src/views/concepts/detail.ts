@@ -5,15 +5,17 @@ import { amount } from "../../core/format";
 import { walkWithArrows } from "../../core/roving";
 import { debounce } from "../../core/timing";
 import type { PhotoStore } from "../shared/photos";
-import { makeChip, paintChip } from "./chip";
+import { paintChips } from "./chip";
 import type { Context, Part } from "./context";
+import { makeMerged } from "./merged";
 import { makeNameField } from "./names";
 import { makePeek } from "./peek";
 import { makeSegments } from "./segments";
 import { makeSplit } from "./split";
 import { paintTiles, type Sprite } from "./sprite";
 import { cropsOf, type Shown } from "./state";
-import { NO_CROPS, presentWords, TABS, weightWords } from "./words";
+import { closestClasses } from "./whatif";
+import { letters, NO_CROPS, presentWords, TABS, weightWords } from "./words";
 
 /** Crops that are shown. */
 const CROPS = 12;
@@ -28,7 +30,7 @@ export interface DetailPart extends Part {
 /** Makes the band. */
 export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore): DetailPart {
   const { state, act, signal } = context;
-  const chip = makeChip();
+  const chip = h("span", { class: "chips" });
   const name = h("button", { class: "nameit", type: "button", title: "Rename (F2)" });
   const field = makeNameField(context, "detail", name);
   const weight = h("span", { class: "mut" });
@@ -41,20 +43,22 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
     h("span", { class: "sp" }),
     tabs.node,
   );
+  const merged = makeMerged(context, name);
   const crops = makeCrops(context, sprite, photos);
-  const facts = makeFacts();
+  const facts = makeFacts(context);
   const split = makeSplit(context);
   const note = makeNote(context, name);
   const node = h(
     "section",
     { class: "band", "aria-label": "The opened concept" },
     head,
+    merged.node,
     crops.node,
     facts.node,
     note.node,
     split.node,
   );
-  const parts = [tabs, crops, facts, note, split];
+  const parts = [tabs, merged, crops, facts, note, split];
   let opened: number | null = null;
 
   on(name, "click", () => opened !== null && act.startRenaming(opened, "detail"), signal);
@@ -77,8 +81,8 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
       show(node, shown.opened !== null);
       if (!shown.opened) return;
       opened = shown.opened.id;
-      paintChip(chip, shown.opened, state.dark);
-      setText(name, shown.opened.name || `Name concept ${shown.opened.letter}`);
+      paintChips(chip, shown.opened, state.dark);
+      setText(name, shown.opened.name || `Name concept ${letters([shown.opened])}`);
       setAttribute(name, "data-named", shown.opened.name ? 1 : 0);
       show(name, state.renaming?.where !== "detail");
       field.update(shown.opened);
@@ -173,8 +177,8 @@ function makeCrops({ model, state, act, kernel, signal }: Context, sprite: Sprit
       const concept = shown.opened;
       if (!concept) return;
       const all = model.get("_crops") ?? [];
-      const tab = cropsOf(all, concept.row, state.tab).length ? state.tab : "active";
-      list = cropsOf(all, concept.row, tab).slice(0, CROPS);
+      const tab = cropsOf(all, concept, state.tab).length ? state.tab : "active";
+      list = cropsOf(all, concept, tab).slice(0, CROPS);
       setAttribute(group, "aria-label", `Crops of ${concept.title}`);
       const buttons = patchChildren(
         group,
@@ -186,11 +190,12 @@ function makeCrops({ model, state, act, kernel, signal }: Context, sprite: Sprit
       buttons.forEach((button, i) => {
         const each = list[i];
         if (!each) return;
-        const { crop, at } = each;
+        const { crop, at, part } = each;
+        const of = concept.parts.length > 1 ? ` ${part.letter}` : "";
         setAttribute(
           button,
           "aria-label",
-          `Crop ${i + 1}, ${amount(crop.activation)} of code, from ${crop.image}`,
+          `Crop ${i + 1}, ${amount(crop.activation)} of code${of}, from ${crop.image}`,
         );
         setAttribute(button, "data-here", crop.image === shown?.image?.name || null);
         const canvas = button.firstElementChild as HTMLCanvasElement;
@@ -208,7 +213,7 @@ function makeCrops({ model, state, act, kernel, signal }: Context, sprite: Sprit
   };
 }
 
-function makeFacts(): Part {
+function makeFacts({ model }: Context): Part {
   const classes = h("span");
   const present = h("span", {
     title: "A concept is in a photo if it is at least 8 % of what its concepts add and take",
@@ -219,8 +224,8 @@ function makeFacts(): Part {
     node,
     update({ bank, opened }) {
       if (!bank || !opened) return;
-      const close = bank.classes?.[opened.row] ?? [];
-      setText(present, presentWords(bank, opened.row));
+      const close = closestClasses(model, bank, opened) ?? [];
+      setText(present, presentWords(bank, opened, model.get("_images") ?? []));
       const now = JSON.stringify(close);
       if (now === key) return;
       key = now;

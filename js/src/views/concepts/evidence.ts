@@ -4,8 +4,8 @@ import { signed } from "../../core/format";
 import { walkWithArrows } from "../../core/roving";
 import { tint } from "./chip";
 import type { Context, Part } from "./context";
-import { evidenceScale, type Piece, splitEvidence } from "./evidence_sums";
-import { pieceLabel, sumWords } from "./words";
+import { evidenceScale, type Piece, type Standing, splitEvidence, standOut } from "./evidence_sums";
+import { pieceLabel, STANDINGS, standingWords, sumWords } from "./words";
 
 /** Share of the width from which a piece has room for its letter. */
 const LETTER = 0.045;
@@ -25,12 +25,15 @@ export function makeEvidence({ model, state, act, signal }: Context): Part {
     minus,
   );
   const note = h("p", { class: "sm mut" });
+  const [strong, apart] = [makeStanding("Strongest"), makeStanding("Distinctive")];
+  const standing = h("p", { class: "standing sm mut" }, strong.node, apart.node);
   const node = h(
     "section",
     { class: "evid" },
     h("div", { class: "bar" }, h("h2", {}, "Evidence ", target), logit),
     bars,
     note,
+    standing,
   );
   let stop = "";
 
@@ -38,7 +41,7 @@ export function makeEvidence({ model, state, act, signal }: Context): Part {
     const id = (target as Element | null)?.closest<HTMLElement>("button")?.dataset.key;
     if (id !== undefined && /^\d+$/.test(id)) act.open(Number(id));
   };
-  on(bars, "click", (event) => choose(event.target), signal);
+  for (const each of [bars, standing]) on(each, "click", (event) => choose(event.target), signal);
   on(
     bars,
     "focusin",
@@ -94,6 +97,24 @@ export function makeEvidence({ model, state, act, signal }: Context): Part {
       setAttribute(bars, "data-some", shown.layers.length > 0 || null);
       setStops();
       setText(note, sumWords(image));
+      const { strongest, distinctive } = standOut(image, rows, model.get("_images") ?? []);
+      strong.update(strongest, null);
+      apart.update(distinctive, distinctive?.mean ?? null);
+    },
+  };
+}
+
+/** What a kind of concept is called, and a button that opens it. */
+function makeStanding(kind: keyof typeof STANDINGS) {
+  const button = h("button", { class: "link sm", type: "button" });
+  const node = h("span", { title: STANDINGS[kind] }, `${kind}: `, button);
+  return {
+    node,
+    update(told: Standing | null, mean: number | null) {
+      show(node, told !== null);
+      if (!told) return;
+      button.dataset.key = String(told.concept.id);
+      setText(button, standingWords(told.concept, told.share, mean));
     },
   };
 }

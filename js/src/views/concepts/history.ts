@@ -1,7 +1,10 @@
-/** Taking back what a person did to names, notes, pins and hidden concepts. */
+/** Taking back what a person did to names, notes, pins, hidden and merged concepts, and to their number. */
 import type { ConceptPublic } from "../../core/concept_wire";
 
-export type Edit = Partial<Pick<ConceptPublic, "names" | "notes" | "hidden" | "pinned">>;
+export type Edit = Partial<Pick<ConceptPublic, "names" | "notes" | "hidden" | "pinned" | "merged">> & {
+  /** Number of concepts; Python keeps those of before. */
+  rank?: number;
+};
 
 interface Step {
   before: Edit;

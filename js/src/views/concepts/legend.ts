@@ -1,8 +1,11 @@
 /** What the colours over the photo stand for, in raw numbers. */
 import { h, patchChildren, setText, show } from "../../core/dom";
+import type { LegendLine } from "../shared/save";
 import { makeChip, paintChip, tint } from "./chip";
 import type { Context, Part } from "./context";
 import { opacityOf } from "./overlay";
+import { hueOn, inkOn, toRgb } from "./palette";
+import type { Layer, Shown } from "./state";
 import { legendWords } from "./words";
 
 /** Concepts with a line of their own. */
@@ -49,6 +52,25 @@ export function makeLegend({ model, state }: Context): Part {
             : scale,
       );
       show(node, shown.image !== null && shown.bank !== null);
+    },
+  };
+}
+
+/** The same line for a picture that is saved. */
+export function legendLine(layer: Layer, shown: Shown, model: Context["model"], dark: boolean): LegendLine {
+  const hue = hueOn(layer.concept.hue, dark);
+  const color = toRgb(hue).join(",");
+  const [opacity, threshold] = [model.get("opacity"), model.get("threshold")];
+  return {
+    mark: { letter: layer.concept.letter, hue, ink: inkOn(hue) },
+    low: `${layer.concept.title} 0`,
+    high: legendWords(layer, shown.missing ? "codes" : shown.kind),
+    ramp(brush, x, y, width, height) {
+      const ramp = brush.createLinearGradient(x, 0, x + width, 0);
+      for (let i = 0; i <= STEPS; i++)
+        ramp.addColorStop(i / STEPS, `rgba(${color},${opacity * opacityOf(i / STEPS, threshold)})`);
+      brush.fillStyle = ramp;
+      brush.fillRect(x, y, width, height);
     },
   };
 }

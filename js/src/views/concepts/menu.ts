@@ -3,6 +3,7 @@ import { h, on, setText, show } from "../../core/dom";
 import { hang } from "../shared/popover";
 import type { Context } from "./context";
 import type { Concept } from "./state";
+import { letters } from "./words";
 
 export interface Menu {
   node: HTMLElement;
@@ -10,24 +11,31 @@ export interface Menu {
    * Opens, or closes again.
    *
    * @param concept - what it is for
+   * @param others - what lies over the photo besides
    * @param button - what it hangs from
    * @param back - gets the focus afterwards
    */
-  open(concept: Concept, button: HTMLElement, back: HTMLElement): void;
+  open(concept: Concept, others: readonly Concept[], button: HTMLElement, back: HTMLElement): void;
 }
 
-type Verb = "on" | "rename" | "note" | "pin" | "hide";
+type Verb = "on" | "rename" | "note" | "pin" | "hide" | "merge" | "apart";
 
 const VERBS: readonly [Verb, string][] = [
   ["on", "Space"],
   ["rename", "F2"],
   ["note", ""],
+  ["merge", "G"],
+  ["apart", "Shift+G"],
   ["pin", "P"],
   ["hide", "H"],
 ];
 
-function verbWords(verb: Verb, concept: Concept): string {
+function verbWords(verb: Verb, concept: Concept, others: readonly Concept[]): string {
   switch (verb) {
+    case "merge":
+      return others.length ? `Merge with ${letters(others)}` : "Merge …";
+    case "apart":
+      return "Take apart";
     case "on":
       return concept.on ? "Take off the photo" : "Add to the photo";
     case "rename":
@@ -61,8 +69,13 @@ export function makeMenu(context: Context, writeNote: (id: number) => void): Men
     return { verb, words, item };
   });
   const node = h("div", { class: "pop menu", role: "menu", hidden: true }, ...items.map(({ item }) => item));
-  let opened: { concept: Concept; button: HTMLElement; back: HTMLElement; ending: AbortController } | null =
-    null;
+  let opened: {
+    concept: Concept;
+    others: readonly Concept[];
+    button: HTMLElement;
+    back: HTMLElement;
+    ending: AbortController;
+  } | null = null;
 
   const close = (focus: boolean) => {
     if (!opened) return;
@@ -75,22 +88,26 @@ export function makeMenu(context: Context, writeNote: (id: number) => void): Men
   };
   const choose = (verb: Verb) => {
     if (!opened) return;
-    const { id } = opened.concept;
+    const { concept, others } = opened;
+    const { id } = concept;
     close(verb !== "rename" && verb !== "note");
     if (verb === "on") act.toggleConcept(id);
     else if (verb === "rename") act.startRenaming(id, "card");
     else if (verb === "note") writeNote(id);
     else if (verb === "pin") act.togglePinned(id);
+    else if (verb === "merge") act.merge([concept, ...others]);
+    else if (verb === "apart") act.takeApart(concept);
     else act.toggleHidden(id);
   };
   on(
     node,
     "keydown",
     (event) => {
-      const here = items.findIndex(({ item }) => item === event.target);
-      const step = { ArrowDown: 1, ArrowUp: -1, Home: -here, End: items.length - 1 - here }[event.key];
+      const there = items.filter(({ item }) => !item.hidden);
+      const here = there.findIndex(({ item }) => item === event.target);
+      const step = { ArrowDown: 1, ArrowUp: -1, Home: -here, End: there.length - 1 - here }[event.key];
       if (event.key === "Escape" || event.key === "Tab") close(true);
-      else if (step !== undefined) items[(here + step + items.length) % items.length]?.item.focus();
+      else if (step !== undefined) there[(here + step + there.length) % there.length]?.item.focus();
       else return;
       event.preventDefault();
       event.stopPropagation();
@@ -101,13 +118,16 @@ export function makeMenu(context: Context, writeNote: (id: number) => void): Men
 
   return {
     node,
-    open(concept, button, back) {
+    open(concept, others, button, back) {
       const again = opened?.button === button;
       close(again);
       if (again) return;
       const ending = new AbortController();
-      opened = { concept, button, back, ending };
-      for (const { verb, words } of items) setText(words, verbWords(verb, concept));
+      opened = { concept, others, button, back, ending };
+      for (const { verb, words, item } of items) {
+        setText(words, verbWords(verb, concept, others));
+        show(item, verb !== "apart" || concept.parts.length > 1);
+      }
       node.setAttribute("aria-label", `Concept ${concept.letter}`);
       button.setAttribute("aria-expanded", "true");
       show(node, true);

@@ -1,4 +1,5 @@
 /** Concepts as colours: each in its hue and texture, several of them blended. */
+import type { Box } from "../../core/box";
 import { smoothField } from "../../core/field";
 import type { CellPlane } from "./codec";
 import { hueOn, inkOn, type Rgb, type Texture, toRgb } from "./palette";
@@ -130,6 +131,7 @@ function peakOf(layer: Layer, { values, rows, columns }: Field, threshold: numbe
 export function paintMarks(
   brush: CanvasRenderingContext2D,
   marks: readonly { letter: string; hue: string; x: number; y: number }[],
+  seen: Box,
   scale: number,
 ): void {
   const radius = 11 * scale;
@@ -137,10 +139,11 @@ export function paintMarks(
   brush.font = `600 ${12 * scale}px system-ui, sans-serif`;
   brush.textAlign = "center";
   brush.textBaseline = "middle";
+  const rim = radius + 2 * scale;
   for (const { letter, hue, ...at } of marks) {
     let { x, y } = at;
-    x = Math.max(radius, Math.min(brush.canvas.width - radius, x));
-    y = Math.max(radius, Math.min(brush.canvas.height - radius, y));
+    x = Math.max(seen.x + rim, Math.min(seen.x + seen.width - rim, x));
+    y = Math.max(seen.y + rim, Math.min(seen.y + seen.height - rim, y));
     while (taken.some((other) => Math.hypot(other.x - x, other.y - y) < 2 * radius)) x += 2 * radius;
     taken.push({ x, y });
     brush.beginPath();

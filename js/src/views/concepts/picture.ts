@@ -4,14 +4,16 @@ import { percent } from "../../core/format";
 import { cellBox, fitCanvas, outline, paintUnseen, paintWipe } from "../shared/canvas";
 import type { PhotoStore } from "../shared/photos";
 import { followKeys, followPointer, seenBox } from "../shared/reading";
+import { followSaveKeys, makeSaver, type Saver, type Snapshot } from "../shared/save";
 import { makeChip, paintChip } from "./chip";
 import type { Context, Part } from "./context";
+import { legendLine } from "./legend";
 import type { Maps } from "./maps";
 import { ConceptOverlay, paintMarks } from "./overlay";
 import { hueOn } from "./palette";
 import { makeSegments } from "./segments";
 import type { Shown } from "./state";
-import { cellWords, KINDS, NO_PHOTOS, OUTSIDE, pictureLabel, pictureWords } from "./words";
+import { captionLines, cellWords, KINDS, NO_PHOTOS, OUTSIDE, pictureLabel, pictureWords } from "./words";
 
 /** Tallest picture, in pixels of the page. */
 const TALLEST = 560;
@@ -19,6 +21,7 @@ const TALLEST = 560;
 export interface PicturePart extends Part {
   /** Whether the photo that is shown has been drawn. */
   readonly drawn: boolean;
+  saver: Saver;
 }
 
 /** Makes the picture. */
@@ -37,19 +40,26 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
   let drawn = false;
   let told = "";
 
+  const saver = makeSaver(() => snapshot(), kernel, signal);
+  followSaveKeys(frame, saver, signal);
   followPointer(frame, context, () => shown);
   followKeys(frame, context, () => shown);
   const observer = new ResizeObserver(() => act.redraw());
   observer.observe(frame);
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
 
-  function draw(now: Shown, scale: number): void {
-    const brush = canvas.getContext("2d");
-    const large = model.get("_large")?.[now.image?.name ?? ""];
-    const picture = photos.of(large) ?? photos.get(now.place);
+  const pictureOf = (now: Shown) =>
+    photos.of(model.get("_large")?.[now.image?.name ?? ""]) ?? photos.get(now.place);
+
+  function draw(
+    now: Shown,
+    brush: CanvasRenderingContext2D | null,
+    scale: number,
+    picture = pictureOf(now),
+  ): void {
     drawn = picture !== null || now.image === null;
     if (!brush) return;
-    const { width, height } = canvas;
+    const { width, height } = brush.canvas;
     brush.clearRect(0, 0, width, height);
     if (!picture) return;
     brush.imageSmoothingQuality = "high";
@@ -76,7 +86,7 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
         x: seen.x + x * seen.width,
         y: seen.y + y * seen.height,
       }));
-      paintMarks(brush, places, scale);
+      paintMarks(brush, places, seen, scale);
       brush.restore();
     }
     if (seen.width < width - 1.5 || seen.height < height - 1.5) paintUnseen(brush, seen, scale, state.dark);
@@ -84,6 +94,27 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
     if (typeof state.reading === "number" && plane)
       outline(brush, cellBox(state.reading, [plane.rows, plane.columns], seen), scale);
     if (state.wipe !== null && now.layers.length > 0) paintWipe(brush, state.wipe * width, height, scale);
+  }
+
+  function snapshot(): Snapshot | null {
+    const now = shown;
+    if (!now?.image || !pictureOf(now)) return null;
+    const layers = state.map ? now.layers : [];
+    return {
+      image: now.image.name,
+      width: now.image.width,
+      height: now.image.height,
+      shown: frame.clientWidth,
+      paint: (brush, scale, whole) => draw(now, brush, scale, whole ?? pictureOf(now)),
+      legend: layers.map((layer) => legendLine(layer, now, model, state.dark)),
+      lines: captionLines(model, now, state.map),
+      name: [
+        "concepts",
+        now.image.name,
+        ...layers.map(({ concept }) => concept.title),
+        now.missing ? "codes" : now.kind,
+      ],
+    };
   }
 
   /** What stands over the picture: a cell's values, or what is missing. */
@@ -135,7 +166,8 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
       setAttribute(frame, "aria-label", pictureLabel(now));
       if (typeof state.reading === "number" && state.reading >= (now.plane?.values.length ?? 0))
         state.reading = null;
-      draw(now, fitCanvas(canvas, frame));
+      const scale = fitCanvas(canvas, frame);
+      draw(now, canvas.getContext("2d"), scale);
       tell(now);
       const { error, state: working } = now.status;
       show(failure, working === "failed" && error !== null);
@@ -143,6 +175,7 @@ export function makePicture(context: Context, photos: PhotoStore, maps: Maps): P
       setText(why, error?.why ?? "");
       setText(todo, error?.todo ?? "");
     },
+    saver,
     get drawn() {
       return drawn;
     },
@@ -180,8 +213,8 @@ const SLIDERS = [
   ["threshold", "Threshold", 90],
 ] as const;
 
-/** Makes layers and sliders. */
-export function makeDrawing({ model, state, act, signal }: Context): Part {
+/** Makes layers, sliders, and the buttons that keep the picture. */
+export function makeDrawing({ model, state, act, signal }: Context, saver: Saver): Part {
   const toggles = (
     [
       ["map", "Map", "Shows the concepts over the photo"],
@@ -206,13 +239,13 @@ export function makeDrawing({ model, state, act, signal }: Context): Part {
   });
   const layers = h(
     "div",
-    { class: "row", role: "group", "aria-label": "Layers" },
+    { class: "toggles", role: "group", "aria-label": "Layers" },
     ...toggles.map(({ button }) => button),
   );
   const node = h(
     "div",
     { class: "drawing" },
-    layers,
+    h("div", { class: "row" }, layers, saver.node),
     h("div", { class: "sliders" }, ...sliders.map((s) => s.node)),
   );
   return {

@@ -4,9 +4,9 @@ import { decodeBase64 } from "../../core/bytes";
 import type { Part as ConceptPart } from "../../core/concept_wire";
 import { h, on, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
+import { decodeJpeg } from "../shared/jpeg";
 import type { Context, Part } from "./context";
-import { decodeJpeg } from "./sprite";
-import { kernelWords, partsWords, SPLITTING } from "./words";
+import { APART_FIRST, kernelWords, partsWords, SPLITTING } from "./words";
 
 /** Crops of a part that are shown. */
 const CROPS = 4;
@@ -49,7 +49,8 @@ export function makeSplit({ model, kernel, signal }: Context): Part {
     update({ opened, bank }) {
       const given = model.get("_model");
       show(node, kernel.state !== "saved" && Boolean(bank?.complete) && opened !== null && !opened.dead);
-      const reason = given?.split || given?.reason || kernelWords(kernel.state);
+      const many = opened !== null && opened.parts.length > 1;
+      const reason = many ? APART_FIRST : given?.split || given?.reason || kernelWords(kernel.state);
       button.disabled = reason !== "";
       setAttribute(button, "title", reason || "Finds what it is made of at an earlier layer");
       if (opened && opened.id !== id) {

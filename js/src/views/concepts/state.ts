@@ -10,6 +10,7 @@ import type {
 } from "../../core/concept_wire";
 import type { AnyModel } from "../../core/model";
 import { type CellPlane, type CellStore, decodeCells, decodeOverlay } from "./codec";
+import { largeValue, sum, sumPlanes } from "./groups";
 import { type Texture, textureOf } from "./palette";
 
 /** State of one view on one page; never synced, so that two views of a model can differ. */
@@ -24,12 +25,17 @@ export interface ViewState {
   /** Where the name of which concept is being written. */
   renaming: { id: number; where: "card" | "detail" } | null;
   showHidden: boolean;
+  /** The number of concepts that was asked for, until it is there. */
+  rank: number | null;
+  /** What there is to say about the last thing that was tried, until the next. */
+  hint: string;
   /** The photo that was shown last: it stays until one that was chosen arrives. */
   last: string;
   dark: boolean;
 }
 
-export interface Concept {
+/** A concept of the bank. */
+export interface Mark {
   id: number;
   /** Place in the bank: in order of importance. */
   row: number;
@@ -38,7 +44,13 @@ export interface Concept {
   texture: Texture;
   /** What a person called it; empty if nobody did. */
   name: string;
-  /** The name, or the letter in words. */
+}
+
+/** A concept as it is shown: one of the bank, or several that were merged, whose numbers are sums. */
+export interface Concept extends Mark {
+  /** What it is made of, itself first. */
+  parts: Mark[];
+  /** The name, or the letters in words. */
   title: string;
   note: string;
   importance: number;
@@ -65,7 +77,7 @@ export interface Shown {
   bank: BankInfo | null;
   /** In the order of the cards: pinned ones first, hidden ones last or not at all. */
   concepts: Concept[];
-  /** By place in the bank. */
+  /** All of them, in order of importance. */
   rows: Concept[];
   hidden: number;
   opened: Concept | null;
@@ -92,9 +104,8 @@ export function deriveShown(model: Model, state: ViewState, cells: CellStore): S
   const info = model.get("_bank");
   const bank = info?.ids?.length ? (info as BankInfo) : null;
   const rows = bank ? readConcepts(model, bank) : [];
-  const selected = (model.get("selected_concepts") ?? []).flatMap(
-    (id) => rows.find((each) => each.id === id) ?? [],
-  );
+  const has = (id: number) => rows.find(({ parts }) => parts.some((part) => part.id === id)) ?? [];
+  const selected = [...new Set((model.get("selected_concepts") ?? []).flatMap(has))];
   const images = model.get("_images") ?? [];
   const wanted = model.get("selected_image");
   const place = placeOf(images, wanted, state.last);
@@ -138,23 +149,42 @@ function readConcepts(model: Model, bank: BankInfo): Concept[] {
     Set<number>,
     Set<number>,
   ];
-  return bank.ids.map((id, row) => ({
+  const marks = bank.ids.map((id, row) => ({
     id,
     row,
     letter: bank.letters[row] ?? "?",
     hue: bank.hues[row] ?? "#8A8984",
     texture: textureOf(id),
     name: names[id] ?? "",
-    title: names[id] || `concept ${bank.letters[row]}`,
-    note: notes[id] ?? "",
-    importance: bank.importance[row] ?? 0,
-    error: bank.importance_error?.[row] ?? null,
-    contribution: bank.contribution?.[row] ?? null,
-    dead: dead.has(id),
-    hidden: hidden.has(id),
-    pinned: pinned.has(id),
-    on: on.has(id),
   }));
+  const groups = model.get("merged") ?? [];
+  return marks
+    .flatMap((mark): Concept[] => {
+      const ids = groups.find((ids) => ids.includes(mark.id)) ?? [mark.id];
+      const parts = ids.flatMap((id) => marks.find((each) => each.id === id) ?? []);
+      if (parts[0] !== mark) return [];
+      const add = (values: readonly (number | null)[] | undefined) => {
+        const known = parts.map(({ row }) => values?.[row] ?? null);
+        return known.includes(null) ? null : sum(known as number[]);
+      };
+      const told = parts.map(({ letter, name }) => name || letter).join(" + ");
+      return [
+        {
+          ...mark,
+          parts,
+          title: mark.name || (parts.length > 1 ? told : `concept ${mark.letter}`),
+          note: notes[mark.id] ?? "",
+          importance: add(bank.importance) ?? 0,
+          error: add(bank.importance_error),
+          contribution: add(bank.contribution),
+          dead: parts.every(({ id }) => dead.has(id)),
+          hidden: hidden.has(mark.id),
+          pinned: pinned.has(mark.id),
+          on: parts.some(({ id }) => on.has(id)),
+        },
+      ];
+    })
+    .sort((a, b) => b.importance - a.importance);
 }
 
 function orderCards(rows: Concept[], showHidden: boolean): Concept[] {
@@ -171,37 +201,61 @@ function chooseOpened(rows: Concept[], selected: Concept[], opened: number | nul
 }
 
 function readLayer(model: Model, cells: CellStore, concept: Concept, name: string, kind: MapKind): Layer {
-  const present = model.get("_present")?.[name]?.[concept.row];
-  const base = { concept, present: present === undefined ? null : present > 0 };
-  if (kind === "codes") {
-    const top = model.get("_code_scales")?.[concept.row] ?? 0;
-    const grid = model.get("_grid");
-    const key = `${concept.row}/${top}/${grid}`;
-    const plane = cells.get(model.get("_codes")?.[name], key, (bytes) =>
-      decodeCells(bytes, grid, concept.row, top),
+  const { parts } = concept;
+  const known = model.get("_present")?.[name];
+  const present = known ? parts.some(({ row }) => (known[row] ?? 0) > 0) : null;
+  const stored = kind === "codes" ? model.get("_codes") : model.get("_overlays");
+  const scales = kind === "codes" ? model.get("_code_scales") : model.get("_overlay_scales")?.[kind];
+  const grid = model.get("_grid");
+  /** A photo's plane, by the name of its bytes. */
+  const read = (key: string) =>
+    sumPlanes(
+      parts.map(({ row }) => {
+        const top = scales?.[row] ?? 0;
+        return cells.get(stored?.[key], `${row}/${top}/${grid}`, (bytes) =>
+          kind === "codes" ? decodeCells(bytes, grid, row, top) : decodeOverlay(bytes, row, top),
+        );
+      }),
+      parts.map(({ row }) => row).join(),
     );
-    return { ...base, plane, top };
+  const prefix = kind === "codes" ? "" : `${kind}/`;
+  let top = scales?.[concept.row] ?? 0;
+  if (parts.length > 1 && stored) {
+    const photos = Object.keys(stored).filter((key) => key.startsWith(prefix));
+    top = largeValue(stored, `${prefix}${parts.map(({ id }) => id)}`, () => photos.map(read));
   }
-  const top = model.get("_overlay_scales")?.[kind]?.[concept.row] ?? 0;
-  const bytes = model.get("_overlays")?.[`${kind}/${name}`];
-  const plane = cells.get(bytes, `${concept.row}/${top}`, (each) => decodeOverlay(each, concept.row, top));
-  return { ...base, plane, top };
+  return { concept, present, plane: read(prefix + name), top };
 }
 
-/** Factors of all concepts, in the order of the bank. */
-export function readFactors(rows: readonly Concept[], scales: Record<string, number>): number[] {
-  return rows.map(({ id }) => scales[id] ?? 1);
+/** Factors of the bank's concepts, in its order. */
+export function readFactors(bank: BankInfo, scales: Record<string, number>): number[] {
+  return bank.ids.map((id) => scales[id] ?? 1);
 }
 
-/** Crops of a concept of a kind, with their places in the sprite. */
+/** What a concept, or a merged one, adds to a photo's logit. */
+export function addedBy({ parts }: Concept, { contributions }: PhotoInfo): number {
+  return sum(parts.map(({ row }) => contributions[row] ?? 0));
+}
+
+/** Crops of a concept of a kind, with their places in the sprite; of a merged one those of its parts, in one order. */
 export function cropsOf(
   crops: readonly CropInfo[][],
-  row: number,
+  { parts }: Concept,
   kind: CropKind,
-): { crop: CropInfo; at: number }[] {
-  let start = 0;
-  for (let k = 0; k < row; k++) start += crops[k]?.length ?? 0;
-  return (crops[row] ?? [])
-    .map((crop, i) => ({ crop, at: start + i }))
-    .filter(({ crop }) => crop.kind === kind);
+): { crop: CropInfo; at: number; part: Mark }[] {
+  const found = parts.map((part) => {
+    let start = 0;
+    for (let k = 0; k < part.row; k++) start += crops[k]?.length ?? 0;
+    return (crops[part.row] ?? [])
+      .map((crop, i) => ({ crop, at: start + i, part }))
+      .filter(({ crop }) => crop.kind === kind);
+  });
+  if (found.length === 1) return found[0] ?? [];
+  const most = Math.max(...found.map(({ length }) => length));
+  const turns = Array.from({ length: most }, (_, i) => found.flatMap((row) => row[i] ?? [])).flat();
+  const seen = new Set<string>();
+  return turns.filter(({ crop }) => {
+    const key = `${crop.image}/${crop.box}`;
+    return !seen.has(key) && seen.add(key);
+  });
 }

@@ -1,72 +1,58 @@
 /** Thumbnails of the photos. */
-import { h, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
-import { walkWithArrows } from "../../core/roving";
-import { paintThumbnail } from "../shared/canvas";
+import type { PhotoInfo } from "../../core/concept_wire";
+import { h, setText, show } from "../../core/dom";
+import { Gallery } from "../shared/gallery";
 import type { PhotoStore } from "../shared/photos";
+import { makeThumbnails, type Thumb } from "../shared/thumbnails";
 import type { Context, Part } from "./context";
 import { thumbnailLabel } from "./words";
 
-const SIZE = 80;
-
-/** Makes the strip; it hides itself without photos. */
-export function makeStrip(context: Context, photos: PhotoStore): Part {
-  const { model, act, signal } = context;
-  const group = h("div", { class: "strip", role: "radiogroup", "aria-label": "Photos" });
+/** Makes the strip, with what adds to it; for a single photo there are no thumbnails. */
+export function makeStrip(context: Context, photos: PhotoStore, adding: HTMLElement): Part {
+  const { model, kernel, act } = context;
+  const gallery = new Gallery<PhotoInfo>(kernel, act.redraw);
+  const badge = () => h("span", { class: "wrong", "aria-hidden": "true", hidden: true }, "×");
+  const thumbnails = makeThumbnails(context, gallery, "Photos", badge);
+  const { group, more } = thumbnails;
   const count = h("span", { class: "mut" });
-  const node = h("section", { class: "images" }, h("h2", {}, "Photos ", count), group);
-  const painted = new WeakMap<HTMLCanvasElement, ImageBitmap>();
-  let last = "";
-
-  const choose = (button: Element | null) => {
-    const name = (button as HTMLElement | null)?.dataset.key;
-    if (name !== undefined) act.selectImage(name);
-  };
-  walkWithArrows(group, choose, signal);
-  on(group, "click", (event) => choose((event.target as Element).closest("[data-key]")), signal);
-
-  const make = () =>
-    h(
-      "button",
-      { type: "button", role: "radio" },
-      h("canvas", { "aria-hidden": "true" }),
-      h("span", { class: "wrong", "aria-hidden": "true", hidden: true }, "×"),
-    );
-
-  /** Brings the photo that is shown into sight, without moving the page. */
-  function follow(button: HTMLElement | undefined): void {
-    if (!button || button.dataset.key === last) return;
-    last = button.dataset.key ?? "";
-    const [mine, box] = [button.getBoundingClientRect(), group.getBoundingClientRect()];
-    if (mine.top < box.top) group.scrollTop -= box.top - mine.top + 6;
-    if (mine.bottom > box.bottom) group.scrollTop += mine.bottom - box.bottom + 6;
-  }
+  const node = h("section", { class: "images" }, h("h2", {}, "Photos ", count), group, more, adding);
 
   return {
     node,
     update(shown) {
       const images = model.get("_images") ?? [];
-      show(node, images.length > 1);
-      if (images.length < 2) return;
-      const all = shown.bank?.quality.n_images ?? 0;
-      setText(count, all > images.length ? `${images.length} of ${all}` : String(images.length));
-      const names = images.map(({ name }) => name);
-      const buttons = patchChildren(group, names, make);
-      buttons.forEach((button, place) => {
-        const image = images[place];
-        if (!image) return;
-        const here = place === shown.place;
-        setAttribute(button, "aria-checked", here ? "true" : "false");
-        setAttribute(button, "tabindex", here ? 0 : -1);
-        setAttribute(button, "aria-label", thumbnailLabel(image));
-        setAttribute(button, "title", thumbnailLabel(image));
-        show(button.lastElementChild as HTMLElement, image.right === false);
-        const canvas = button.firstElementChild as HTMLCanvasElement;
-        const bitmap = photos.get(place)?.bitmap;
-        if (!bitmap || painted.get(canvas) === bitmap) return;
-        paintThumbnail(canvas, bitmap, 2 * SIZE);
-        painted.set(canvas, bitmap);
+      const strip = model.get("_strip");
+      const total = Math.max(images.length, strip?.total ?? 0);
+      const many = total > 1 && images.length > 0;
+      show(group, many);
+      show(node, many || kernel.state !== "saved");
+      setText(count, "");
+      if (!many) return;
+      /** Places in `_images`, by places in the strip. */
+      const held = new Map(images.map(({ place }, at) => [place ?? at, at] as const));
+      const infoOf = (place: number): PhotoInfo | undefined =>
+        images[held.get(place) ?? -1] ?? gallery.get(place)?.info;
+      const describe = (place: number): Thumb | null => {
+        const error = gallery.get(place)?.info.error;
+        const info = infoOf(place);
+        if (!info?.name) return error ? { name: "", label: error, bitmap: null } : null;
+        return {
+          name: info.name,
+          label: thumbnailLabel(info),
+          bitmap: photos.get(held.get(place) ?? -1)?.bitmap ?? null,
+        };
+      };
+      const all = Math.max(total, shown.bank?.quality.n_images ?? 0);
+      const listed = kernel.state === "alive" || gallery.started ? total : images.length;
+      setText(count, all > listed ? `${listed} of ${all}` : String(listed));
+      thumbnails.update({
+        strip,
+        held: new Set(held.keys()),
+        here: images[shown.place]?.place ?? shown.place,
+        describe,
+        dress: (button, place) =>
+          show(button.lastElementChild as HTMLElement, infoOf(place)?.right === false),
       });
-      follow(buttons[shown.place]);
     },
   };
 }

@@ -1,8 +1,10 @@
 /** What the classes would be if concepts were weaker or stronger; exact where the head is affine. */
 
-import type { ClassChange, ConceptTraits } from "../../core/concept_wire";
+import type { BankInfo, ClassChange, ConceptTraits } from "../../core/concept_wire";
 import type { AnyModel } from "../../core/model";
 import { readFloats, readHalves } from "./codec";
+import { sum } from "./groups";
+import type { Concept } from "./state";
 
 /** Probabilities of logits; of a single one it is that of its class against none. */
 export function softmax(logits: Float32Array): Float32Array {
@@ -62,11 +64,44 @@ export function pickClasses(
     .map((k) => ({ name: names[k] ?? `class ${k}`, p: after[k] ?? 0, before: before[k] ?? 0 }));
 }
 
+const decoded = new WeakMap<DataView, Float32Array>();
+
+/** Effects, (r, K), decoded once. */
+function effectsOf(bytes: DataView): Float32Array {
+  const known = decoded.get(bytes) ?? readFloats(bytes);
+  decoded.set(bytes, known);
+  return known;
+}
+
+/**
+ * The classes to whose logit a concept, or a merged one, adds most on average.
+ *
+ * @returns null where the effects on all classes are not there to be added up
+ */
+export function closestClasses(
+  model: AnyModel<ConceptTraits>,
+  bank: BankInfo,
+  { parts, row }: Concept,
+): BankInfo["classes"][number] | null {
+  const told = bank.classes?.[row] ?? [];
+  const names = model.get("_classes") ?? [];
+  if (parts.length === 1 || told.length === 0) return told;
+  if (names.length === 0) return null;
+  const effects = effectsOf(model.get("_effects"));
+  return names
+    .map((name, k) => ({
+      name,
+      value: sum(
+        parts.map((part) => (bank.mean_code[part.row] ?? 0) * (effects[part.row * names.length + k] ?? 0)),
+      ),
+    }))
+    .sort((a, b) => b.value - a.value)
+    .slice(0, told.length);
+}
+
 /** The browser's own arithmetic; it decodes the effects and each photo's logits once. */
 export class WhatIf {
   #model: AnyModel<ConceptTraits>;
-  #effectsOf: DataView | null = null;
-  #effects: Float32Array = new Float32Array(0);
   #logitsOf: DataView | null = null;
   #logits = new Map<number, Float32Array>();
 
@@ -94,12 +129,7 @@ export class WhatIf {
     const codes = this.#model.get("_mean_codes")?.[name];
     const logits = this.#logitsAt(place, names.length);
     if (!codes || !logits) return null;
-    const bytes = this.#model.get("_effects");
-    if (bytes !== this.#effectsOf) {
-      this.#effects = readFloats(bytes);
-      this.#effectsOf = bytes;
-    }
-    const after = scaleLogits(logits, this.#effects, codes, factors);
+    const after = scaleLogits(logits, effectsOf(this.#model.get("_effects")), codes, factors);
     return pickClasses(softmax(logits), softmax(after), names, count);
   }
 

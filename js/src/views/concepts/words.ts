@@ -11,7 +11,7 @@ import { amount, counted, percent, remaining, signed } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { HeadWords } from "../shared/head";
-import { type Piece, restOf } from "./evidence_sums";
+import { type Piece, PRESENT, restOf, shareOf } from "./evidence_sums";
 import type { Concept, Layer, Shown } from "./state";
 
 const DOT = " · ";
@@ -44,11 +44,38 @@ export const KEYS: readonly [string[], string][] = [
   [["F2"], "rename"],
   [["P"], "pin first"],
   [["H"], "hide, or show again"],
+  [["G"], "merge with those on the photo; with Shift, take apart"],
   [["M"], "menu of a concept"],
   [["Ctrl", "Z"], "undo; with Shift, redo"],
+  [["Ctrl", "V"], "add a photo that was copied; or drop one"],
+  [["S", "C"], "on the picture, save or copy it"],
   [["Esc"], "close, stop, take concepts off the photo"],
   [["?"], "this list"],
 ];
+
+/** What stands there when there is nothing to merge. */
+export const ADD_ANOTHER = "Lay another concept over the photo first: Space on its card, or Ctrl and click.";
+
+/** Letters of concepts, of merged ones those of all parts. */
+export function letters(concepts: readonly Concept[]): string {
+  const told = concepts.map(({ parts }) => parts.map(({ letter }) => letter).join("+"));
+  const [last, ...before] = [...told].reverse();
+  return before.length ? `${before.reverse().join(", ")} and ${last}` : (last ?? "");
+}
+
+/** What a merged concept is. */
+export function mergedWords({ parts }: Concept): string {
+  const told = parts.map(({ letter, name }) => (name ? `${letter} ${name}` : letter));
+  return `Merged from ${told.join(" and ")}: their codes, maps and contributions added up. Nothing was fitted anew.`;
+}
+
+/** What is said of the number of concepts. */
+export function rankWords(count: number, wanted: number | null, most: number): string {
+  if (wanted !== null)
+    return `Extracting ${counted(wanted, "concept")} from ${count === 1 ? "this one" : `these ${count}`}, which stay until it is done.`;
+  if (most < 2) return "At most one concept a photo.";
+  return "Extracts again from these. Concepts that match keep letter, name and colour.";
+}
 
 /** What the kernel's silence means, or nothing. */
 export function kernelWords(state: KernelState): string {
@@ -67,6 +94,7 @@ const STAGES: Record<string, string> = {
   maps: "Computing a map",
   parts: "Splitting a concept",
   "what-if": "Asking what if",
+  photo: "Looking at a photo",
 };
 
 function statusWords(status: ConceptStatus, bank: BankInfo | null): string {
@@ -76,7 +104,7 @@ function statusWords(status: ConceptStatus, bank: BankInfo | null): string {
     case "computing": {
       const left = status.eta === null ? "" : DOT + remaining(status.eta);
       const stage = status.stage ?? "";
-      const told = STAGES[stage] ?? (stage ? stage[0]?.toUpperCase() + stage.slice(1) : "Computing");
+      const told = STAGES[stage] ?? (sentence(stage) || "Computing");
       return told + left;
     }
     case "partial":
@@ -199,6 +227,33 @@ export function thumbnailLabel(image: PhotoInfo): string {
   return `${image.name}, ${read}${image.right === false ? ", misread" : ""}`;
 }
 
+const MAPS: Record<MapKind, string> = {
+  codes: "codes at each place of the layer",
+  implicit: "pixels that the codes depend on, by their gradient",
+  occlusion: "what hiding parts of the photo does to the codes",
+};
+
+/** What stands under a picture that is saved. */
+export function captionLines(model: AnyModel<ConceptTraits>, shown: Shown, map: boolean): string[] {
+  const { image, layers, bank, missing, kind } = shown;
+  if (!image) return [];
+  const drawn = map ? layers : [];
+  const names = drawn.map(({ concept }) => `${letters([concept])} ${concept.name}`.trim());
+  const read = `read as ${image.predicted}${image.p === null ? "" : ` ${percent(image.p)}`}`;
+  const about = Object.fromEntries(bank?.about ?? []);
+  const scale = `one scale a concept for all photos, drawn from ${percent(model.get("threshold"))} of it, opacity ${percent(model.get("opacity"))}`;
+  return [
+    `${names.length ? `${names.join(", ")} in ` : ""}${image.name}`,
+    `${model.get("_title")}, concepts of ${targetWords(model.get("_target"))}${DOT}${read}`,
+    ...(drawn.length ? [`${sentence(MAPS[missing ? "codes" : kind])}${DOT}${scale}`] : []),
+    [about.Method, about.Layer && `layer ${about.Layer}`].filter(Boolean).join(DOT),
+  ].filter(Boolean);
+}
+
+function sentence(text: string): string {
+  return (text[0]?.toUpperCase() ?? "") + text.slice(1);
+}
+
 const UNITS: Record<MapKind, string> = {
   codes: "of code",
   implicit: "of code a pixel",
@@ -214,7 +269,8 @@ export function legendWords(layer: Layer, kind: MapKind): string {
 export function qualityWords({ quality, complete }: BankInfo): string {
   const parts = [`Error ${quality.error.toFixed(2)}`];
   if (quality.agreement !== null) parts.push(`same class on ${percent(quality.agreement)} of the photos`);
-  if (quality.r2 !== null) parts.push(`R² of the logit ${quality.r2.toFixed(2).replace("-", "−")}`);
+  if (quality.r2 !== null)
+    parts.push(`R² of the logit ${quality.r2 < 0 ? "below 0, worse than its mean" : quality.r2.toFixed(2)}`);
   if (!complete) parts.unshift("A sketch, still converging");
   return parts.join(DOT);
 }
@@ -246,6 +302,7 @@ export function factorWords(factor: number): string {
   return `× ${factor.toFixed(2).replace(/0$/, "")}`;
 }
 
+export const APART_FIRST = "A split is of one direction: take the merged concept apart first.";
 export const SPLITTING = "Looking at the crops again, at an earlier layer…";
 
 /** What stands over the parts of a concept. */
@@ -257,10 +314,25 @@ export function partsWords(layer: string, caveats: readonly string[]): string {
   return `Parts at ${layer}. ${first ?? ""}${more}`;
 }
 
-/** In how many photos a concept is. */
-export function presentWords(bank: BankInfo, row: number): string {
-  const count = bank.present?.[row];
-  return count === undefined || bank.contribution[row] === null
-    ? ""
-    : `In ${count} of ${counted(bank.quality.n_images, "photo")}`;
+/** In how many photos a concept is; a merged one is counted in those that are kept here. */
+export function presentWords(bank: BankInfo, concept: Concept, images: readonly PhotoInfo[]): string {
+  if (concept.contribution === null) return "";
+  const all = bank.quality.n_images;
+  if (concept.parts.length === 1) return `In ${bank.present?.[concept.row] ?? 0} of ${counted(all, "photo")}`;
+  const known = images.filter(({ contributions }) => contributions.length > 0);
+  const there = known.filter((image) => shareOf(concept, image) >= PRESENT).length;
+  return `In ${there} of ${known.length === all ? "" : "the "}${counted(known.length, "photo")}${known.length === all ? "" : " kept here"}`;
+}
+
+/** What sets a concept apart in a photo, in words. */
+export const STANDINGS = {
+  Strongest:
+    "The largest share of this photo's evidence; in many sets it is the same concept in nearly all photos",
+  Distinctive: "The concept whose share is most above its mean over these photos, in standard deviations",
+};
+
+/** What a concept has to say of a photo, beside all others: strongest, and most unlike the other photos. */
+export function standingWords(concept: Concept, share: number, mean: number | null): string {
+  const here = `${concept.title} ${percent(share)}`;
+  return mean === null ? here : `${here}, ${percent(mean)} on average`;
 }

@@ -1,4 +1,6 @@
-/** Photos, decoded from their bytes without `img` or `fetch`, which some hosts forbid. */
+/** Photos, decoded once. */
+import type { AnyModel } from "../../core/model";
+import { decodeJpeg } from "./jpeg";
 
 export interface Picture {
   bitmap: ImageBitmap;
@@ -6,38 +8,53 @@ export interface Picture {
   muted: HTMLCanvasElement;
 }
 
-/** What holds photos. */
-interface Holder {
-  get(name: "_photos"): DataView[] | undefined;
+/** Decodes a JPEG. */
+export async function decodePicture(bytes: DataView): Promise<Picture> {
+  const bitmap = await decodeJpeg(bytes);
+  return { bitmap, muted: mute(bitmap) };
 }
+
+/** What holds photos. */
+type Holder = Pick<AnyModel, "get">;
 
 export class PhotoStore {
   #model: Holder;
   #signal: AbortSignal;
   #ready: () => void;
+  #spare: (place: number) => DataView | null | undefined;
   /** Decoded, or under way (null), by their bytes. */
   #pictures = new Map<DataView, Picture | null>();
 
   /**
-   * @param model - holds `_photos`
+   * @param model - holds `_photos`, `_large` and `_images`
    * @param signal - gives the memory back
    * @param ready - called when a photo can be drawn
+   * @param spare - what else there is of a photo that the model does not hold
    */
-  constructor(model: Holder, signal: AbortSignal, ready: () => void) {
+  constructor(
+    model: Holder,
+    signal: AbortSignal,
+    ready: () => void,
+    spare: (place: number) => DataView | null | undefined = () => null,
+  ) {
     this.#model = model;
     this.#signal = signal;
     this.#ready = ready;
+    this.#spare = spare;
     signal.addEventListener("abort", () => this.#clear(), { once: true });
   }
 
   /** The photo at a place, or null until it is decoded. */
   get(place: number): Picture | null {
-    return this.of(this.#model.get("_photos")?.[place]);
+    const held = this.#model.get("_photos")?.[place];
+    if (held?.byteLength) return this.of(held);
+    const name = this.#model.get("_images")?.[place]?.name ?? "";
+    return this.of(this.#model.get("_large")?.[name]) ?? this.of(this.#spare(place));
   }
 
   /** The photo of these bytes, or null until it is decoded. */
-  of(bytes: DataView | undefined): Picture | null {
-    if (!bytes) return null;
+  of(bytes: DataView | null | undefined): Picture | null {
+    if (!bytes?.byteLength) return null;
     const known = this.#pictures.get(bytes);
     if (known === undefined) {
       this.#pictures.set(bytes, null);
@@ -47,14 +64,25 @@ export class PhotoStore {
   }
 
   async #decode(bytes: DataView): Promise<void> {
-    const copy = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).slice();
-    const bitmap = await createImageBitmap(new Blob([copy], { type: "image/jpeg" }));
+    const picture = await decodePicture(bytes);
     if (this.#signal.aborted) {
-      bitmap.close();
+      picture.bitmap.close();
       return;
     }
-    this.#pictures.set(bytes, { bitmap, muted: mute(bitmap) });
+    this.#forget();
+    this.#pictures.set(bytes, picture);
     this.#ready();
+  }
+
+  /** Gives those back that the model holds no more: many may be looked at, one after the other. */
+  #forget(): void {
+    const large = Object.values(this.#model.get("_large") ?? {});
+    const held = new Set([...(this.#model.get("_photos") ?? []), ...large]);
+    for (const [bytes, picture] of this.#pictures) {
+      if (!picture || held.has(bytes)) continue;
+      picture.bitmap.close();
+      this.#pictures.delete(bytes);
+    }
   }
 
   #clear(): void {

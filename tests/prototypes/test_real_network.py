@@ -1,0 +1,75 @@
+"""Prototypes of a real network: they excite their class more than photographs do."""
+
+import socket
+
+import numpy as np
+import pytest
+import torch
+
+import whatwhere as ww
+from whatwhere.pixels.images import read_photo
+
+
+@pytest.fixture(scope="module")
+def made(model):
+    return ww.Maco(steps=64, crops=8, size=256).run(model, ["tench", "garbage truck"], progress=False)
+
+
+def logits(model, images):
+    found = []
+    for image in images:
+        with model.computing():
+            found.append(model.logits(model.to_input(model.preprocess.pixels(read_photo(image))))[0].numpy())
+    return np.stack(found)
+
+
+def test_a_class_is_more_excited_than_by_the_photographs_at_hand(model, made, photos):
+    """By the whole picture without noise."""
+    table = logits(model, photos.values())
+    for p in made:
+        assert p.after > table[:, p.told["target"]].max()
+        assert p.after > p.before + 2
+
+
+def test_a_class_is_more_excited_than_by_nearly_all_photographs(model, made, shared_photos):
+    """Above the 99th percentile of photos of other classes."""
+    table = logits(model, shared_photos[::2])
+    for p in made:
+        assert p.after > np.quantile(table[:, p.told["target"]], 0.99), p.label
+
+
+def test_the_class_is_what_the_network_names_first(model, made):
+    for p in made:
+        assert model.class_names[int(logits(model, [p.image])[0].argmax())] == p.label
+
+
+def test_what_is_said_of_the_whole_picture_is_the_networks(model, made):
+    """Another route: the picture as a photo, resized by Pillow."""
+    for p in made:
+        own = model.preprocess.normalise(p.image)
+        shown = torch.nn.functional.interpolate(
+            torch.from_numpy(np.moveaxis(own, -1, 0)[None].copy()), size=(224, 224), mode="bilinear", antialias=True
+        )
+        with model.computing():
+            assert float(model.logits(shown)[0, p.told["target"]]) == pytest.approx(p.after, abs=0.01)
+
+
+def test_the_trace_rises_and_pictures_look_like_pictures(made):
+    for p in made:
+        assert p.trace[-6:].mean() > p.trace[:6].mean() + 5
+        assert 0.08 < p.image.std() < 0.3
+        assert p.alpha.max() > 2 * np.median(p.alpha)
+        assert np.abs(made[0].image - made[1].image).mean() > 0.05
+
+
+def test_concepts_channels_and_images_of_a_real_layer(model, monkeypatch):
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+    layer = model.layers()[-4].name
+    channels = model.cut(layer).shape[0]
+    vector = np.random.default_rng(0).random(channels)
+    method = ww.Maco(steps=6, crops=2, size=256, crop=0.5)
+    for p in method.run(
+        model, [ww.targets.Direction(layer, vector), ww.targets.Channel("features.4", 3)], progress=False
+    ):
+        assert p.trace[-1] > p.trace[0]
+        assert p.layers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -159,7 +160,7 @@ class Search:
             try:
                 photo: Photo = read_photo(image, name=name)
             except (TypeError, ValueError) as error:
-                if not is_path(image):
+                if not isinstance(image, str | os.PathLike):
                     raise
                 self._unreadable[name] = str(error).removeprefix(f"{name}: ")  # a broken file does not end a long run
                 continue

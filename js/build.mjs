@@ -61,7 +61,7 @@ const common = {
 };
 
 const bundles = [
-  ...["attribution", "concepts"].map((view) => ({
+  ...["attribution", "concepts", "prototypes"].map((view) => ({
     ...common,
     entryPoints: [`src/views/${view}.ts`],
     format: "esm",

@@ -19,6 +19,7 @@ from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
 from whatwhere.nets.plans import Plan as Plan
 from whatwhere.pixels.preprocess import Preprocess as Preprocess
+from whatwhere.prototypes.examples import DatasetExamples as DatasetExamples
 from whatwhere.prototypes.maco import Maco as Maco
 from whatwhere.prototypes.record import Prototype as Prototype
 from whatwhere.prototypes.spectrum import Spectrum as Spectrum
@@ -27,6 +28,7 @@ from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
 from whatwhere.strategies.strategies import Strategies as Strategies
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
+from whatwhere.widgets import PrototypeView as PrototypeView
 from whatwhere.widgets import Selection as Selection
 from whatwhere.zoo import load_model as load_model
 
@@ -38,6 +40,7 @@ __all__ = [
     "ConceptBank",
     "ConceptExplorer",
     "Craft",
+    "DatasetExamples",
     "Job",
     "Maco",
     "PairMap",
@@ -45,6 +48,7 @@ __all__ = [
     "Plateau",
     "Preprocess",
     "Prototype",
+    "PrototypeView",
     "RankStability",
     "Selection",
     "Sobol",

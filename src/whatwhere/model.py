@@ -288,7 +288,8 @@ class VisionModel:
             known[1].plan = replace(known[1].plan, batch_size=plan.batch_size)
             return known[1]
         self._runner = self._facts = known = None  # give a copy's memory back before the next is made
-        runner = Runner(self.net, plan, self.example(), self.output)
+        with torch.inference_mode(mode=False), torch.no_grad():  # folded weights also serve who wants gradients
+            runner = Runner(self.net, plan, self.example(), self.output)
         if self._plan is plan:
             self._plan = runner.plan  # what could be done of it
         self._runner = ((*state, _but_for_size(runner.plan)), runner)

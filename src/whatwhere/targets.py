@@ -57,11 +57,15 @@ class Term(NamedTuple):
     values : callable
         Takes the layer's output (N, ...), or logits (N, classes), and returns (N,): an item's value depends on that
         item alone, and gradients pass.
+    places : callable or None
+        Takes the same and returns (N, h, w): what is found at each place, before the places become one value; 0 where
+        the target does not look. None where it has no places.
     """
 
     weight: float
     layer: str | None
     values: Callable[[Tensor], Tensor]
+    places: Callable[[Tensor], Tensor] | None = None
 
 
 class Target:
@@ -239,7 +243,11 @@ class Channel(Target):
     def _terms(self, model: VisionModel) -> tuple[Term, ...]:
         self.bound(model)
         cells = _cells(model, self.layer)
-        return (Term(1.0, self.layer, lambda features: cells(features)[..., self.index].mean(dim=(1, 2))),)
+
+        def places(features: Tensor) -> Tensor:
+            return cells(features)[..., self.index]
+
+        return (Term(1.0, self.layer, lambda features: places(features).mean(dim=(1, 2)), places),)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -307,7 +315,17 @@ class Neuron(Target):
         if at.token is not None:
             return (Term(1.0, self.layer, lambda features: features[:, at.token, at.index]),)
         cells = _cells(model, self.layer)
-        return (Term(1.0, self.layer, lambda features: cells(features)[:, at.row, at.column, at.index]),)
+
+        def places(features: Tensor) -> Tensor:
+            found = cells(features)[..., at.index]
+            alone = found.new_zeros(found.shape)
+            alone[:, at.row, at.column] = found[:, at.row, at.column]
+            return alone
+
+        def values(features: Tensor) -> Tensor:
+            return cells(features)[:, at.row, at.column, at.index]
+
+        return (Term(1.0, self.layer, values, places),)
 
 
 class _Along(Target):
@@ -347,10 +365,10 @@ class _Along(Target):
         vector = torch.from_numpy(self.direction / np.linalg.norm(self.direction)).to(model.device)
         how: Any = (self.likeness, self.pool)
 
-        def values(features: Tensor) -> Tensor:
-            return pooled(likeness(cells(features).float(), vector, how[0], self.power), how[1])
+        def places(features: Tensor) -> Tensor:
+            return likeness(cells(features).float(), vector, how[0], self.power)
 
-        return (Term(1.0, self.layer, values),)
+        return (Term(1.0, self.layer, lambda features: pooled(places(features), how[1]), places),)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -585,7 +603,7 @@ class Sum(Target):
 
     def _terms(self, model: VisionModel) -> tuple[Term, ...]:
         return tuple(
-            Term(weight * term.weight, term.layer, term.values)
+            Term(weight * term.weight, term.layer, term.values, term.places)
             for weight, part in self.parts
             for term in part.terms(model)
         )

@@ -2,6 +2,7 @@
 
 from whatwhere.widgets.attribution import AttributionView
 from whatwhere.widgets.concepts import ConceptExplorer
+from whatwhere.widgets.prototypes import PrototypeView
 from whatwhere.widgets.selection import Selection
 
-__all__ = ["AttributionView", "ConceptExplorer", "Selection"]
+__all__ = ["AttributionView", "ConceptExplorer", "PrototypeView", "Selection"]

@@ -154,7 +154,7 @@ def test_saving_and_copying_the_picture(lab, screenshots):
 
     view.get_by_role("application").focus()
     lab.page.keyboard.press("c")
-    view.get_by_text("Copied").wait_for()
+    view.get_by_text("Copied", exact=True).wait_for()
     copied = Image.open(io.BytesIO(bytes(lab.page.evaluate(CLIPBOARD)))).convert("RGB")
     assert copied.size == saved.size
     lab.theme("JupyterLab Dark")

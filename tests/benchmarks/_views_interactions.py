@@ -129,6 +129,14 @@ class Watch:
     def __init__(self, page: Any) -> None:
         self.traffic = Traffic()
         page.on("websocket", self._follow)
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    @property
+    def processor(self) -> float:
+        """Milliseconds of the processor that the page's main thread has used, whatever else the machine does."""
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        return 1000 * next(each["value"] for each in metrics if each["name"] == "TaskDuration")
 
     def _follow(self, socket: Any) -> None:
         if "/api/kernels/" in socket.url:
@@ -161,7 +169,9 @@ def interact(lab: Lab, watch: Watch, act: str, first: str, count: int) -> dict[s
         Cells of a table.
     """
     lab.page.evaluate(_ACT, ["() => {}", 0])
+    before = watch.processor
     times, draws = lab.page.evaluate(_TIME, [act, first, count])
+    spent = (watch.processor - before) / count
     lab.page.wait_for_timeout(_QUIET)
     watch.traffic = Traffic()
     for i in range(_WIRE_COUNT):
@@ -172,6 +182,7 @@ def interact(lab: Lab, watch: Watch, act: str, first: str, count: int) -> dict[s
         "ms to the end of the frame, p50, p95": quantiles(times),
         "drawing, ms": quantiles(draws),
         "drawings": f"{len(draws) / count:.1f}",
+        "processor, ms": f"{spent:.0f}",
         "sent: messages, bytes": f"{seen.sent / _WIRE_COUNT:.1f}, {seen.sent_bytes / _WIRE_COUNT:,.0f}",
         "received": f"{seen.received / _WIRE_COUNT:.1f}, {seen.received_bytes / _WIRE_COUNT:,.0f}",
     }
@@ -224,6 +235,10 @@ _BEFORE: Final = {
     "attribution": "view.selected_image = 'part 0'; view.selected_class = None",
     "concepts": "view.map_kind = 'implicit'",
 }
+_AFTER: Final = {
+    "attribution": "view.index = 'total'; view.selected_class = None",
+    "concepts": "view.map_kind = 'codes'; view.selected_image = view._images[0]['name']",
+}
 
 
 def kernel_round_trips(lab: Lab, watch: Watch, kind: str, count: int) -> list[dict[str, str]]:
@@ -264,4 +279,6 @@ def kernel_round_trips(lab: Lab, watch: Watch, kind: str, count: int) -> list[di
                 "less the computing": quantiles(rest),
             }
         )
+    lab.python(_AFTER[kind])
+    lab.page.wait_for_timeout(2_000)
     return rows

@@ -130,7 +130,7 @@ def test_another_number_is_extracted_from_what_is_there(view, bank, messages):
     view.start()
     settled(view)
     until(lambda: view._effects)
-    assert len(view._effects) == 4 * 6 * 7
+    assert len(view._effects) == 2 * 6 * 7
     assert {told["name"] for told in view._images} <= set(bank.images)
 
 

@@ -290,7 +290,7 @@ def test_a_job_is_shown_and_left_to_whoever_made_it(model):
 
 
 def test_stop_keeps_what_is_there_and_start_goes_on(model):
-    slow = dataclasses.replace(QUICK, steps=400)
+    slow = dataclasses.replace(QUICK, steps=20_000)  # nobody waits for its end
     shown = ww.PrototypeView(model, [1], method=slow)
     shown.start()
     until(lambda: shown._protos and shown._protos[0]["steps"] > 0)

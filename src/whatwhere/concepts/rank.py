@@ -228,6 +228,7 @@ def rank_path(
 
     Examples
     --------
+    >>> import torch
     >>> a = torch.eye(3).repeat(20, 1) * (1 + torch.rand(60, 1))
     >>> *_, path = rank_path(a, [2, 3])
     >>> path.rank, path.steps[1].factors.error < 1e-3

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from whatwhere._version import __version__
 
 _HOMES = {
+    "Accentuation": "whatwhere.prototypes.accentuation",
     "Attribution": "whatwhere.attribution",
     "AttributionView": "whatwhere.widgets",
     "Baseline": "whatwhere.engine.baseline",
@@ -19,6 +20,7 @@ _HOMES = {
     "ConceptExplorer": "whatwhere.widgets",
     "Craft": "whatwhere.concepts.craft",
     "DatasetExamples": "whatwhere.prototypes.examples",
+    "FourierVisualization": "whatwhere.prototypes.fourier",
     "Job": "whatwhere.jobs",
     "Maco": "whatwhere.prototypes.maco",
     "PairMap": "whatwhere.attribution",
@@ -44,6 +46,7 @@ _HOMES = {
 _MODULES = ("examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
+    "Accentuation",
     "Attribution",
     "AttributionView",
     "Baseline",
@@ -52,6 +55,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "ConceptExplorer",
     "Craft",
     "DatasetExamples",
+    "FourierVisualization",
     "Job",
     "Maco",
     "PairMap",

@@ -19,7 +19,9 @@ from whatwhere.jobs import Job as Job
 from whatwhere.model import VisionModel as VisionModel
 from whatwhere.nets.plans import Plan as Plan
 from whatwhere.pixels.preprocess import Preprocess as Preprocess
+from whatwhere.prototypes.accentuation import Accentuation as Accentuation
 from whatwhere.prototypes.examples import DatasetExamples as DatasetExamples
+from whatwhere.prototypes.fourier import FourierVisualization as FourierVisualization
 from whatwhere.prototypes.maco import Maco as Maco
 from whatwhere.prototypes.record import Prototype as Prototype
 from whatwhere.prototypes.spectrum import Spectrum as Spectrum
@@ -33,6 +35,7 @@ from whatwhere.widgets import Selection as Selection
 from whatwhere.zoo import load_model as load_model
 
 __all__ = [
+    "Accentuation",
     "Attribution",
     "AttributionView",
     "Baseline",
@@ -41,6 +44,7 @@ __all__ = [
     "ConceptExplorer",
     "Craft",
     "DatasetExamples",
+    "FourierVisualization",
     "Job",
     "Maco",
     "PairMap",

@@ -25,7 +25,7 @@ TARGETS = [
 def phases(method, model, targets):
     ascent = Ascent(method, model, targets)
     steps = list(ascent.steps())
-    return ascent._phase, steps[-1].record
+    return ascent._values, steps[-1].record
 
 
 def test_the_contract(small, quick):

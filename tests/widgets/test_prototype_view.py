@@ -162,11 +162,7 @@ def test_pictures_that_are_not_square_keep_their_shape(model):
 def test_an_accentuated_photo_is_told_with_the_photo(protos):
     seed = np.full((64, 64, 3), 0.25, dtype=np.float32)
 
-    class Accented(type(protos[0])):
-        seed_image = seed
-
-    values = {field.name: getattr(protos[4], field.name) for field in dataclasses.fields(protos[4])}
-    shown = ww.PrototypeView(Accented(**values))
+    shown = ww.PrototypeView(dataclasses.replace(protos[4], seed_image=seed))
     assert shown._protos[0]["seeded"]
     np.testing.assert_allclose(picture(shown._large["0"]["seed"]), 64, atol=3)
     plain = picture(shown._large["0"]["image"])  # not stretched: it is compared with the photo

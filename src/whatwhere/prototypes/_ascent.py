@@ -14,24 +14,23 @@ from whatwhere.jobs import Step
 from whatwhere.prototypes._climber import Climber, as_pixels
 from whatwhere.prototypes._draws import Draws
 from whatwhere.prototypes._showing import Pictures, Shower
-from whatwhere.prototypes.canvas import Canvas
 from whatwhere.prototypes.colours import to_network
+from whatwhere.prototypes.free import PhotoCanvas
 from whatwhere.prototypes.optimiser import NAdam
-from whatwhere.prototypes.spectrum import grey_of
 from whatwhere.prototypes.views import Box, cosine
 from whatwhere.provenance import Provenance
 from whatwhere.workers import device_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from whatwhere.model import VisionModel
-    from whatwhere.prototypes.canvas import Drawn
-    from whatwhere.prototypes.maco import Maco
+    from whatwhere.prototypes._method import Method
+    from whatwhere.prototypes.canvas import Drawn, Waves
     from whatwhere.prototypes.record import Prototype
-    from whatwhere.prototypes.spectrum import Law, Spectrum
     from whatwhere.targets import Target
 
 _DEAD = 8  # steps without any gradient after which a target is called dead
@@ -45,41 +44,46 @@ class Ascent:
 
     Parameters
     ----------
-    method : Maco
+    method : Method
         The method.
     model : VisionModel
         The network.
     targets : list of Target
         What to excite.
+    photos : list of (str, ndarray of shape (H, W, 3), float32), optional
+        Names and pixels of what to begin with, in place of noise: every target is climbed from every photo.
     """
 
-    def __init__(self, method: Maco, model: VisionModel, targets: list[Target]) -> None:
+    def __init__(
+        self,
+        method: Method,
+        model: VisionModel,
+        targets: list[Target],
+        photos: list[tuple[str, NDArray[np.float32]]] | None = None,
+    ) -> None:
         self._method, self._model = method, model
         _check_crops(method, model.input_size)
         self._fingerprint, self._stamp = model.fingerprint(), model.stamp()
-        self._climbers = self._bound(targets)
-        self._shower = Shower(model, self._climbers, method.resample)
+        self._leash = method.leash(model)
+        self._climbers = self._bound(targets, photos or [("", None)])
+        self._shower = Shower(model, self._climbers, method.sampling, self._leash)
         self._frame_steps = set(np.linspace(0, method.steps, method.frames).round().astype(int).tolist())
         with self._computing():
-            self._prepare(_fitting(method.magnitudes, model))
+            self._prepare()
         self._done, self._seconds, self._published = 0, 0.0, 0.0
         self._begin = time.perf_counter()
         self._records: list[Prototype] | None = None
 
-    def _prepare(self, spectrum: Spectrum | Law) -> None:
+    def _prepare(self) -> None:
         """Lay out what is searched, and what it is searched with."""
         method, device = self._method, self._model.device
-        self._canvas = Canvas(
-            spectrum, method.shape, contrast=method.contrast, mean=method.mean, tied=method.tied, device=device
-        )
-        slow = ", Fourier transforms on the CPU" if self._canvas.falls_back else ""
-        self._origin = f"{spectrum.source} {spectrum.key}{slow}"
+        self._canvas = method.canvas(self._model, [c.photo for c in self._climbers if c.photo is not None])
         matrix, shift = to_network(self._model.preprocess, self._canvas.channels)
         self._matrix, self._shift = (torch.from_numpy(a).to(device) for a in (matrix, shift))
         self._draws = Draws(method, len(matrix), self._model.input_size, device)
-        self._phase = torch.stack([self._canvas.start(Draws.phases(c.seed)) for c in self._climbers])
+        self._values = torch.stack([self._canvas.start(Draws.phases(c.seed)) for c in self._climbers])
         self._alpha = torch.zeros((len(self._climbers), *method.shape), device=device)
-        self._optimiser = NAdam(self._phase)
+        self._optimiser = NAdam(self._values)
 
     def steps(self) -> Iterator[Step[list[Prototype]]]:
         """Climb.
@@ -113,13 +117,12 @@ class Ascent:
     # -- one step -----------------------------------------------------------------------------------------------------
 
     def _step(self, number: int, rows: list[int]) -> Iterator[Step[list[Prototype]]]:
-        """Show crops of the pictures to the network, and move their phases."""
+        """Show crops of the pictures to the network, and move them."""
         climbers = [self._climbers[row] for row in rows]
         with self._computing():
-            drawn = self._canvas.draw(self._phase if len(rows) == len(self._climbers) else self._phase[rows])
-            shown = self._to_network(drawn.image)
-            values = torch.zeros((len(rows), self._method.crops), device=shown.device)
-            pictures = Pictures(climbers, shown, torch.zeros_like(shown), values)
+            canvas = self._canvas.of(rows)
+            drawn = canvas.draw(self._values if len(rows) == len(self._climbers) else self._values[rows])
+            pictures = self._pictures(climbers, drawn, canvas)
             views = self._draws.step(number)
             if number in self._frame_steps:
                 for climber, image in zip(climbers, drawn.image, strict=True):
@@ -128,23 +131,37 @@ class Ascent:
             self._done += done
             yield self._told()
         with self._computing():
-            gradient = (self._matrix.T @ pictures.gradient.flatten(2)).view_as(drawn.image)
-            self._move(number, rows, drawn, gradient, values)
+            self._move(number, rows, drawn, pictures)
         if time.perf_counter() - self._published > _PUBLISH:
             self._publish(dict(zip(rows, drawn.image, strict=True)))
 
-    def _move(self, number: int, rows: list[int], drawn: Drawn, gradient: Tensor, values: Tensor) -> None:
-        """Move the phases of the prototypes whose numbers are sound, and note what there is to tell."""
+    def _pictures(self, climbers: list[Climber], drawn: Drawn, canvas: Waves) -> Pictures:
+        """Return pictures as the network takes them, with room for what is found of them."""
+        shown = self._to_network(drawn.image)
+        values = torch.zeros((len(climbers), self._method.crops), device=shown.device)
+        blank = Pictures(climbers, shown, torch.zeros_like(shown), values)
+        if self._leash is None or not isinstance(canvas, PhotoCanvas):
+            return blank
+        photos = self._to_network(canvas.photos)
+        return blank._replace(photos=photos, back=torch.zeros_like(shown), distances=torch.zeros_like(values))
+
+    def _move(self, number: int, rows: list[int], drawn: Drawn, pictures: Pictures) -> None:
+        """Move the prototypes whose numbers are sound, and note what there is to tell."""
+        gradient, values = self._of_colours(pictures.gradient), pictures.values
         seen = gradient.abs().sum(dim=1)
         amounts = seen.sum(dim=(1, 2))
         told = torch.stack([values.mean(dim=1), values.std(dim=1, correction=0), amounts]).T.tolist()
+        if self._leash is not None and pictures.back is not None and pictures.distances is not None:
+            gradient = self._leash.pull(rows, gradient, self._of_colours(pictures.back))
+            for row, distance in zip(rows, pictures.distances.mean(dim=1).tolist(), strict=True):
+                self._climbers[row].distance.append(distance)
         pulled = self._canvas.gradient(drawn, gradient)
-        pulled /= pulled.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=_TINY)
+        pulled /= pulled.flatten(1).square().mean(dim=1).sqrt().clamp(min=_TINY).view(-1, *[1] * (pulled.ndim - 1))
         moving = [place for place, row in enumerate(rows) if self._note(number, row, *told[place])]
         for place in moving:
             self._alpha[rows[place]] += seen[place] * (seen[place].numel() / amounts[place])
         rate = cosine(*self._method.rates, number / max(1, self._method.steps - 1))
-        self._optimiser.step(self._phase, pulled[moving], [rows[place] for place in moving], rate)
+        self._optimiser.step(self._values, pulled[moving], [rows[place] for place in moving], rate)
 
     def _note(self, number: int, row: int, value: float, spread: float, amount: float) -> bool:
         """Note a step of a prototype; tell whether its phases are to move."""
@@ -166,7 +183,7 @@ class Ascent:
                 "ReLU that is never on. Aim at a layer before it, or take another seed."
             )
         elif not climber.lived:
-            self._phase[row] = self._canvas.start(Draws.phases(climber.seed, climber.idle))
+            self._values[row] = self._canvas.start(Draws.phases(climber.seed, climber.idle))
         elif rule is not None and rule.met(np.asarray(climber.trace, dtype=np.float32)):
             climber.done = True
         return amount > 0
@@ -177,14 +194,14 @@ class Ascent:
         """Draw each picture as the network is shown it."""
         for row, climber in enumerate(self._climbers):
             with self._computing():
-                shown = self._to_network(self._canvas.draw(self._phase[row : row + 1]).image)
+                shown = self._to_network(self._canvas.of([row]).draw(self._values[row : row + 1]).image)
             yield climber, shown
 
     def _drawn_anew(self) -> dict[int, Tensor]:
         images = {}
         with self._computing():
             for row, climber in enumerate(self._climbers):
-                images[row] = self._canvas.draw(self._phase[row : row + 1]).image[0]
+                images[row] = self._canvas.of([row]).draw(self._values[row : row + 1]).image[0]
                 if self._method.frames:
                     climber.keep_frame(images[row])
         return images
@@ -195,6 +212,11 @@ class Ascent:
         scale = min(height / h, width / w)
         down, across = min(height, round(scale * h)), min(width, round(scale * w))
         return Box((height - down) // 2, (width - across) // 2, down, across)
+
+    def _of_colours(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of a picture's colours from that of what the network is shown."""
+        flat = self._matrix.T @ gradient.flatten(2)
+        return flat.view(len(gradient), -1, *self._method.shape)
 
     def _to_network(self, image: Tensor) -> Tensor:
         flat = self._matrix @ image.flatten(2) + self._shift[:, None]
@@ -225,22 +247,28 @@ class Ascent:
         )
         alpha = self._alpha.cpu().numpy()
         self._records = [
-            climber.record(alpha[row], self._method, made, spectrum=self._origin, complete=complete)
+            climber.record(alpha[row], self._method, made, spectrum=self._canvas.origin, complete=complete)
             for row, climber in enumerate(self._climbers)
         ]
         self._published = time.perf_counter()
 
     # -- setting up ---------------------------------------------------------------------------------------------------
 
-    def _bound(self, targets: list[Target]) -> list[Climber]:
+    def _bound(self, targets: list[Target], photos: Sequence[tuple[str, NDArray[np.float32] | None]]) -> list[Climber]:
         order = [*(info.name for info in self._model.layers()), None]
-        climbers = []
+        held = frozenset[str | None]() if self._leash is None else frozenset([self._leash.layer])
+        found = []
         for target in targets:
             bound = target.bound(self._model)
             terms = bound.terms(self._model)
-            deepest = max((term.layer for term in terms), key=order.index)
-            climbers += [Climber(bound, terms, seed, deepest) for seed in self._method.seeds]
-        return climbers
+            reads = frozenset(term.layer for term in terms) | held
+            found.append((bound, terms, max(reads, key=order.index), reads))
+        return [
+            Climber(bound, terms, seed, deepest, reads, name, photo)
+            for name, photo in photos
+            for bound, terms, deepest, reads in found
+            for seed in self._method.seeds
+        ]
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
@@ -250,10 +278,10 @@ class Ascent:
             yield
 
 
-def _check_crops(method: Maco, shown: tuple[int, int]) -> None:
+def _check_crops(method: Method, shown: tuple[int, int]) -> None:
     """Refuse a picture of which crops would have next to no pixels."""
     height, width = method.shape
-    share = min(method.sides)
+    share = method.least_side
     side = share * min(height / shown[0], width / shown[1]) * min(shown)
     if side < _LEAST_CROP:
         enough = math.ceil(max(method.shape) * _LEAST_CROP / side)
@@ -261,14 +289,3 @@ def _check_crops(method: Maco, shown: tuple[int, int]) -> None:
             f"size: crops of {share:g} of a picture of {height} x {width} pixels have {side:.1f} pixels a side, and "
             f"wanted are at least {_LEAST_CROP}. Take a size of at least {enough} pixels, or larger crops."
         )
-
-
-def _fitting(spectrum: Spectrum | Law, model: VisionModel) -> Spectrum | Law:
-    """Return the spectrum for the network's channels, or refuse it."""
-    if len(model.preprocess.mean) == 1:
-        return grey_of(spectrum)
-    if spectrum.space == "grey":
-        raise ValueError(
-            f"spectrum: wanted one of colour pictures, since {model.name} is shown colours, got one of grey pictures."
-        )
-    return spectrum

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from whatwhere.prototypes.maco import Maco
+    from whatwhere.prototypes._method import Method
     from whatwhere.provenance import Provenance
     from whatwhere.targets import Target, Term
 
@@ -35,6 +35,14 @@ class Climber:
         Seed of its random numbers.
     group : str or None
         The deepest layer that it reads; None reads the logits.
+    reads : frozenset of (str or None)
+        All layers that it reads.
+    photo_name : str
+        Name of the photo that it begins with.
+    photo : ndarray of shape (H, W, 3), float32, or None
+        The photo.
+    distance : list of float
+        How far it has strayed from the photo at each step.
     done : bool
         Whether it is over; `ended` says why it is before its last step.
     idle : int
@@ -45,8 +53,12 @@ class Climber:
     terms: tuple[Term, ...]
     seed: int
     group: str | None
+    reads: frozenset[str | None]
+    photo_name: str = ""
+    photo: NDArray[np.float32] | None = None
     trace: list[float] = field(default_factory=list)
     spread: list[float] = field(default_factory=list)
+    distance: list[float] = field(default_factory=list)
     frames: list[NDArray[np.uint8]] = field(default_factory=list)
     frame_steps: list[int] = field(default_factory=list)
     image: NDArray[np.float32] | None = None
@@ -84,7 +96,7 @@ class Climber:
         self.frame_steps.append(len(self.trace))
 
     def record(
-        self, alpha: NDArray[np.float32], method: Maco, provenance: Provenance, *, spectrum: str, complete: bool
+        self, alpha: NDArray[np.float32], method: Method, provenance: Provenance, *, spectrum: str, complete: bool
     ) -> Prototype:
         """Return what is known by now.
 
@@ -92,7 +104,7 @@ class Climber:
         ----------
         alpha : ndarray of shape (H, W), float32
             Sum over the steps.
-        method : Maco
+        method : Method
             The method.
         provenance : Provenance
             What made it.
@@ -130,6 +142,9 @@ class Climber:
             provenance=provenance,
             n_forwards=steps * method.crops,
             complete=complete or self.done,
+            seed_image=self.photo,
+            photo=self.photo_name,
+            distance=np.array(self.distance, dtype=np.float32) if self.distance else None,
         )
 
 

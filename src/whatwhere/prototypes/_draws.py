@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from whatwhere.prototypes.views import Crops, cosine, draw_noise
+from whatwhere.prototypes.views import draw_noise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-    from whatwhere.prototypes.maco import Maco
-    from whatwhere.prototypes.views import Box
+    from whatwhere.prototypes._method import Method
+    from whatwhere.prototypes.views import View
 
 _PHASE, _CROPS, _WHOLE, _NOISE, _AGAIN = range(5)
-_WHOLE_VIEWS = Crops(side=0.97, spread=0.02, law="normal", centre=0.01)  # for targets that have places
 
 
 class Views(NamedTuple):
@@ -24,14 +25,14 @@ class Views(NamedTuple):
 
     Attributes
     ----------
-    parts, wholes : list of Box
-        Crops; and nearly whole pictures, for targets that have places.
+    parts, wholes : sequence of Box or Turned
+        Views; and those for targets that have places.
     noise : Tensor of shape (K, C, h, w) or None
         What is added to them.
     """
 
-    parts: list[Box]
-    wholes: list[Box]
+    parts: Sequence[View]
+    wholes: Sequence[View]
     noise: Tensor | None
 
 
@@ -40,7 +41,7 @@ class Draws:
 
     Parameters
     ----------
-    method : Maco
+    method : Method
         The method.
     channels : int
         Channels of the network's input.
@@ -50,7 +51,7 @@ class Draws:
         Where noise is drawn; all else is drawn on the CPU, so that it is the same on every device.
     """
 
-    def __init__(self, method: Maco, channels: int, shown: tuple[int, int], device: torch.device) -> None:
+    def __init__(self, method: Method, channels: int, shown: tuple[int, int], device: torch.device) -> None:
         self._method, self._shown, self._device = method, shown, device
         self._noise = (method.crops, channels, *shown)
         uses = (_CROPS, _WHOLE, _NOISE)
@@ -72,13 +73,13 @@ class Draws:
             For each seed.
         """
         method = self._method
-        side = cosine(*method.sides, number / max(1, method.steps - 1))
-        law = Crops(side, method.crop_spread, method.crop_law, method.centre)
+        share = number / max(1, method.steps - 1)
+        law, whole = method.law(share), method.whole_law(share)
         sizes = (method.shape, self._shown)
         return {
             seed: Views(
                 law.draw(method.crops, *sizes, self._random[seed, _CROPS]),
-                _WHOLE_VIEWS.draw(method.crops, *sizes, self._random[seed, _WHOLE]),
+                whole.draw(method.crops, *sizes, self._random[seed, _WHOLE]),
                 draw_noise(self._noise, method.noise, method.uniform_noise, self._random[seed, _NOISE], self._device),
             )
             for seed in method.seeds

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.prototypes._climber import Climber
     from whatwhere.prototypes._draws import Views
-    from whatwhere.prototypes.views import Box, Resample
+    from whatwhere.prototypes._latent import Leash
+    from whatwhere.prototypes.views import Box, Resample, View
 
 _CHUNK = 4  # crops on a CPU between two yields; more are no faster there
 
@@ -37,12 +38,21 @@ class Pictures(NamedTuple):
         Gets the sum over crops of the objectives' gradients.
     values : Tensor of shape (B, K)
         Gets the objective at each crop.
+    photos : Tensor of shape (B, C, H, W) or None
+        The photos that they are held near, in the network's own units.
+    back : Tensor of shape (B, C, H, W) or None
+        Gets the sum over crops of the gradients of minus the distances.
+    distances : Tensor of shape (B, K) or None
+        Gets the distance from the photo at each crop.
     """
 
     climbers: list[Climber]
     shown: Tensor
     gradient: Tensor
     values: Tensor
+    photos: Tensor | None = None
+    back: Tensor | None = None
+    distances: Tensor | None = None
 
 
 class _Crop(NamedTuple):
@@ -50,7 +60,7 @@ class _Crop(NamedTuple):
 
     place: int  # of its prototype, among those that go on
     number: int  # among the prototype's crops
-    box: Box
+    view: View
     noise: Tensor | None
 
 
@@ -67,6 +77,8 @@ class Shower:
         All prototypes of the call.
     resample : {"auto", "native", "matmul"}
         See `whatwhere.prototypes.views.cut_out`.
+    leash : Leash, optional
+        What holds pictures near photos.
 
     Attributes
     ----------
@@ -76,17 +88,20 @@ class Shower:
         Forwards beside the crops so far.
     """
 
-    def __init__(self, model: VisionModel, climbers: list[Climber], resample: Resample) -> None:
-        self._model, self._resample = model, resample
+    def __init__(
+        self, model: VisionModel, climbers: list[Climber], resample: Resample, leash: Leash | None = None
+    ) -> None:
+        self._model, self._resample, self._leash = model, resample, leash
         self._dtype = model.example().dtype
         self._chunk = min(_CHUNK, model.batch_size) if model.device.type == "cpu" else model.batch_size
         order = [*(info.name for info in model.layers()), None]
         groups = sorted({climber.group for climber in climbers}, key=order.index)
         self._readers = {
-            group: Reader(model, {term.layer for c in climbers if c.group == group for term in c.terms})
-            for group in groups
+            group: Reader(model, {layer for c in climbers if c.group == group for layer in c.reads}) for group in groups
         }
-        self.net_seconds, self.n_extra = 0.0, sum(reader.n_setup for reader in self._readers.values())
+        self._of_photos = None if leash is None else Reader(model, {leash.layer})
+        every = [*self._readers.values(), *([self._of_photos] if self._of_photos else [])]
+        self.net_seconds, self.n_extra = 0.0, sum(reader.n_setup for reader in every)
 
     def gradients(self, pictures: Pictures, views: dict[int, Views]) -> Iterator[int]:
         """Show crops of pictures to the network.
@@ -157,16 +172,13 @@ class Shower:
 
     def _show(self, reader: Reader, crops: list[_Crop], pictures: Pictures) -> None:
         """Run crops forward and back; what the pictures get is added only when all went well."""
-        climbers, shown, gradient, values = pictures
+        climbers, shown, gradient, values = pictures[:4]
         with torch.inference_mode(mode=False), self._model.computing(gradients=True, refresh=False):
-            boxes = [(crop.place, crop.box) for crop in crops]
-            cut, give_back = cut_out(shown, boxes, self._model.input_size, self._resample)
-            noise = [crop.noise for crop in crops if crop.noise is not None]
+            views = [(crop.place, crop.view) for crop in crops]
+            cut, give_back = cut_out(shown, views, self._model.input_size, self._resample)
             cut.requires_grad_()
-            images = cut + torch.stack(noise) if noise else cut.clone()  # some networks normalise in place
-            images = images.to(self._dtype, memory_format=torch.channels_last)
             begin = time.perf_counter()
-            read = reader(images)
+            read = reader(self._as_input(cut, crops))
             total = torch.zeros((), device=shown.device)
             found = []
             for place, rows in _runs(crops):
@@ -179,12 +191,41 @@ class Shower:
                     )
                 total = total + own.sum()
                 found.append((place, rows, own.detach()))
-            (part,) = torch.autograd.grad(total, cut)
+            (part,) = torch.autograd.grad(total, cut, retain_graph=self._leash is not None)
             self.net_seconds += time.perf_counter() - begin
+            strayed = self._strayed(read, cut, crops, pictures)
+            if strayed is not None and pictures.back is not None and pictures.distances is not None:
+                give_back(strayed[1].float(), pictures.back)
+                for place, rows in _runs(crops):
+                    first = crops[rows.start].number
+                    pictures.distances[place, first : first + rows.stop - rows.start] = strayed[0][rows]
             give_back(part.float(), gradient)
             for place, rows, own in found:
                 first = crops[rows.start].number
                 values[place, first : first + len(own)] = own
+
+    def _strayed(
+        self, read: dict[str | None, Tensor], cut: Tensor, crops: list[_Crop], pictures: Pictures
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return how far crops have strayed from the photos', and the crops' gradient back; None without photos."""
+        if self._leash is None or self._of_photos is None or pictures.photos is None:
+            return None
+        views = [(crop.place, crop.view) for crop in crops]
+        of_photos, _ = cut_out(pictures.photos, views, self._model.input_size, self._resample)
+        begin = time.perf_counter()
+        with torch.no_grad():
+            wanted = self._of_photos(self._as_input(of_photos, crops))[self._leash.layer]
+        distances = self._leash.distances(read[self._leash.layer], wanted)
+        (back,) = torch.autograd.grad(-distances.sum(), cut)
+        self.net_seconds += time.perf_counter() - begin
+        self.n_extra += len(crops)
+        return distances.detach(), back
+
+    def _as_input(self, cut: Tensor, crops: list[_Crop]) -> Tensor:
+        """Add noise to crops, as the network takes them."""
+        noise = [crop.noise for crop in crops if crop.noise is not None]
+        images = cut + torch.stack(noise) if noise else cut.clone()  # some networks normalise in place
+        return images.to(self._dtype, memory_format=torch.channels_last)
 
     def _halve(self, count: int, error: BaseException) -> None:
         if count == 1:
@@ -199,8 +240,8 @@ class Shower:
 
 def _crops_of(climber: Climber, place: int, views: dict[int, Views]) -> list[_Crop]:
     drawn = views[climber.seed]
-    boxes = drawn.wholes if climber.target.whole else drawn.parts
-    return [_Crop(place, k, box, None if drawn.noise is None else drawn.noise[k]) for k, box in enumerate(boxes)]
+    own = drawn.wholes if climber.target.whole else drawn.parts
+    return [_Crop(place, k, view, None if drawn.noise is None else drawn.noise[k]) for k, view in enumerate(own)]
 
 
 def _runs(crops: list[_Crop]) -> Iterator[tuple[int, slice]]:

@@ -1,4 +1,4 @@
-"""The canvas of a prototype: phases are searched, magnitudes are given, and colours come last."""
+"""The canvas of a prototype: waves are added up, and colours come last; of given magnitudes, phases are searched."""
 
 from __future__ import annotations
 
@@ -36,7 +36,216 @@ class Drawn(NamedTuple):
     waves: Tensor
 
 
-class Canvas:
+class Waves:
+    """What canvases share: the way from a half spectrum to pictures, and back.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the pictures.
+    size : (int, int)
+        Height and width in pixels.
+    activation : {"sigmoid", "identity"}, default "sigmoid"
+        What takes numbers into [0, 1].
+    colours : bool, default True
+        Whether three channels are decorrelated colours, which become RGB.
+    device : torch.device, optional
+        Where to compute; the CPU by default.
+    origin : str, default ""
+        What is said of the magnitudes.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        *,
+        activation: Activation = "sigmoid",
+        colours: bool = True,
+        device: torch.device | None = None,
+        origin: str = "",
+    ) -> None:
+        self.channels, self.size, self.activation = channels, size, activation
+        self.device = device or torch.device("cpu")
+        weight = torch.full((size[1] // 2 + 1,), 2.0)
+        weight[list(own_mirrors(size[1]))] = 1.0
+        self._weight = weight.to(self.device)
+        self._matrix = torch.from_numpy(TO_RGB).to(self.device) if colours and channels == len(TO_RGB) else None
+        self._fourier = fourier_device(self.device)
+        self.origin = origin + (", Fourier transforms on the CPU" if self.falls_back else "")
+
+    @property
+    def half(self) -> tuple[int, int, int]:
+        """Shape of the half spectrum: channels, H and W // 2 + 1."""
+        return self.channels, self.size[0], self.size[1] // 2 + 1
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether Fourier transforms are made on the CPU, since the device gets them wrong or has none."""
+        return self._fourier != self.device
+
+    def of(self, rows: list[int]) -> Waves:
+        """Return the canvas of some of the prototypes.
+
+        Parameters
+        ----------
+        rows : list of int
+            Their numbers.
+
+        Returns
+        -------
+        Waves
+            Itself, where all have the same canvas.
+        """
+        del rows
+        return self
+
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Return where the search begins.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Of the CPU: the same numbers on every device.
+
+        Returns
+        -------
+        Tensor
+            What is searched, of one prototype.
+        """
+        raise NotImplementedError
+
+    def draw(self, values: Tensor) -> Drawn:
+        """Make pictures.
+
+        Parameters
+        ----------
+        values : Tensor of shape (B, ...), float32
+            What is searched.
+
+        Returns
+        -------
+        Drawn
+            Pictures, and the waves they are made of.
+        """
+        raise NotImplementedError
+
+    def gradient(self, drawn: Drawn, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to what is searched from that with respect to pictures.
+
+        Parameters
+        ----------
+        drawn : Drawn
+            What `draw` returned.
+        gradient : Tensor of shape (B, C, H, W)
+            Of some number, with respect to ``drawn.image``.
+
+        Returns
+        -------
+        Tensor of shape (B, ...), float32
+            Of the same number.
+        """
+        raise NotImplementedError
+
+    def paint(self, waves: Tensor) -> Drawn:
+        """Add waves up, and turn colours to RGB.
+
+        Parameters
+        ----------
+        waves : Tensor of shape (B, C, H, W // 2 + 1), complex64
+            A half spectrum, divided by H * W.
+
+        Returns
+        -------
+        Drawn
+            Pictures and waves.
+        """
+        flat = torch.fft.irfft2(waves.to(self._fourier), s=self.size, norm="forward").to(self.device)
+        if self._matrix is not None:
+            flat = (self._matrix.T @ flat.flatten(2)).view(flat.shape)
+        return Drawn(torch.sigmoid(flat) if self.activation == "sigmoid" else flat, waves)
+
+    def waves_of(self, image: Tensor) -> Tensor:
+        """Return the half spectrum that paints pictures: the inverse of `paint`.
+
+        Parameters
+        ----------
+        image : Tensor of shape (B, C, H, W), float32
+            Pictures; strictly between 0 and 1 with a sigmoid.
+
+        Returns
+        -------
+        Tensor of shape (B, C, H, W // 2 + 1), complex64
+            Divided by H * W.
+        """
+        flat = torch.logit(image) if self.activation == "sigmoid" else image
+        if self._matrix is not None:
+            flat = (torch.linalg.inv(self._matrix.T) @ flat.flatten(2)).view(flat.shape)
+        return torch.fft.rfft2(flat.to(self._fourier), norm="forward").to(self.device)
+
+    def pull(self, drawn: Drawn, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to the waves' real and imaginary parts.
+
+        Parameters
+        ----------
+        drawn : Drawn
+            Pictures.
+        gradient : Tensor of shape (B, C, H, W)
+            With respect to them.
+
+        Returns
+        -------
+        Tensor of shape (B, C, H, W // 2 + 1), complex64
+            One Fourier transform, twice where the half spectrum stands for two waves.
+        """
+        image = drawn.image
+        flat = gradient * image * (1 - image) if self.activation == "sigmoid" else gradient
+        if self._matrix is not None:
+            flat = (self._matrix @ flat.flatten(2)).view(flat.shape)
+        return torch.fft.rfft2(flat.to(self._fourier)).to(self.device).mul_(self._weight)
+
+
+def tied_phases(phase: Tensor, width: int) -> Tensor:
+    """Return the phases of a real picture that are nearest: in columns that are their own mirror, odd in the row.
+
+    Parameters
+    ----------
+    phase : Tensor of shape (..., H, W // 2 + 1)
+        Phases, or gradients of tied ones: the function is its own transpose.
+    width : int
+        W.
+
+    Returns
+    -------
+    Tensor of shape (..., H, W // 2 + 1)
+        A copy. Waves that are their own mirror get phase 0.
+    """
+    out = phase.clone()
+    height = phase.shape[-2]
+    mirror = ((-torch.arange(height)) % height).to(phase.device)
+    for column in own_mirrors(width):
+        own = phase[..., column]
+        out[..., column] = (own - own[..., mirror]) / 2
+    return out
+
+
+def turning(waves: Tensor, pulled: Tensor) -> Tensor:
+    """Return the gradient with respect to phases from that with respect to waves.
+
+    Parameters
+    ----------
+    waves, pulled : Tensor of shape (..., H, W // 2 + 1), complex64
+        Waves, and `Waves.pull`.
+
+    Returns
+    -------
+    Tensor of shape (..., H, W // 2 + 1), float32
+        The imaginary part of conj(waves) * pulled.
+    """
+    return (waves.real * pulled.imag).sub_(waves.imag * pulled.real)
+
+
+class Canvas(Waves):
     """Pictures of given magnitudes, as a function of their phases.
 
     Parameters
@@ -85,12 +294,12 @@ class Canvas:
         colours: bool = True,
         device: torch.device | None = None,
     ) -> None:
-        self.size, self.activation, self.tied = size, activation, tied
-        self.device = device or torch.device("cpu")
         given = torch.from_numpy(spectrum.at(size)).double()
-        weight = torch.full((size[1] // 2 + 1,), 2.0, dtype=torch.float64)
-        weight[list(own_mirrors(size[1]))] = 1.0
-        power = weight * given**2
+        decorrelated = colours and spectrum.space == "decorrelated"
+        origin = f"{spectrum.source} {spectrum.key}"
+        super().__init__(len(given), size, activation=activation, colours=decorrelated, device=device, origin=origin)
+        self.tied = tied
+        power = self._weight.cpu() * given**2
         power[:, 0, 0] = 0
         variance = float(power.sum() / len(given))
         if not variance > 0:
@@ -100,22 +309,6 @@ class Canvas:
         if mean == "grey":
             given[:, 0, 0] = 0
         self.magnitude = given.float().to(self.device)
-        self._weight = weight.float().to(self.device)
-        self._matrix = (
-            torch.from_numpy(TO_RGB).to(self.device) if colours and spectrum.space == "decorrelated" else None
-        )
-        self._mirror = (-torch.arange(size[0])) % size[0]
-        self._fourier = fourier_device(self.device)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the pictures."""
-        return len(self.magnitude)
-
-    @property
-    def falls_back(self) -> bool:
-        """Whether Fourier transforms are made on the CPU, since the device gets them wrong or has none."""
-        return self._fourier != self.device
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Draw phases uniformly, so that no place of the picture is brighter than others.
@@ -146,20 +339,14 @@ class Canvas:
         Tensor of shape (..., H, W // 2 + 1)
             A copy. Waves that are their own mirror get phase 0.
         """
-        out = phase.clone()
-        if self.tied:
-            mirror = self._mirror.to(phase.device)
-            for column in own_mirrors(self.size[1]):
-                own = phase[..., column]
-                out[..., column] = (own - own[..., mirror]) / 2
-        return out
+        return tied_phases(phase, self.size[1]) if self.tied else phase.clone()
 
-    def draw(self, phase: Tensor) -> Drawn:
+    def draw(self, values: Tensor) -> Drawn:
         """Make pictures of phases.
 
         Parameters
         ----------
-        phase : Tensor of shape (B, C, H, W // 2 + 1), float32
+        values : Tensor of shape (B, C, H, W // 2 + 1), float32
             Phases.
 
         Returns
@@ -167,12 +354,8 @@ class Canvas:
         Drawn
             Pictures, and the waves they are made of.
         """
-        tied = self.tie(phase)
-        waves = torch.complex(torch.cos(tied).mul_(self.magnitude), torch.sin(tied).mul_(self.magnitude))
-        flat = self._inverse(waves)
-        if self._matrix is not None:
-            flat = (self._matrix.T @ flat.flatten(2)).view(flat.shape)
-        return Drawn(torch.sigmoid(flat) if self.activation == "sigmoid" else flat, waves)
+        tied = self.tie(values)
+        return self.paint(torch.complex(torch.cos(tied).mul_(self.magnitude), torch.sin(tied).mul_(self.magnitude)))
 
     def gradient(self, drawn: Drawn, gradient: Tensor) -> Tensor:
         """Return the gradient with respect to phases from that with respect to pictures.
@@ -194,15 +377,7 @@ class Canvas:
         One Fourier transform, in closed form: of a picture's gradient with transform G, the phase of the wave X gets
         the imaginary part of conj(X) G, twice where the half spectrum stands for two waves.
         """
-        image, waves = drawn
-        flat = gradient * image * (1 - image) if self.activation == "sigmoid" else gradient
-        if self._matrix is not None:
-            flat = (self._matrix @ flat.flatten(2)).view(flat.shape)
-        turned = torch.fft.rfft2(flat.to(self._fourier)).to(self.device)
-        return self.tie(((waves.real * turned.imag).sub_(waves.imag * turned.real)).mul_(self._weight))
-
-    def _inverse(self, waves: Tensor) -> Tensor:
-        return torch.fft.irfft2(waves.to(self._fourier), s=self.size, norm="forward").to(self.device)
+        return self.tie(turning(drawn.waves, self.pull(drawn, gradient)))
 
 
 @functools.cache

@@ -1,4 +1,10 @@
-"""Colour axes in which the channels of photographs are uncorrelated, and the way from them to a network's input."""
+"""Colour axes in which the channels of photographs are uncorrelated, and the way from them to a network's input.
+
+References
+----------
+C. Olah, A. Mordvintsev, L. Schubert, "Feature Visualization", Distill 2017. The axes are the figures that its authors
+published with Lucid, a root of the correlation of ImageNet's colours, divided by the length of the longest.
+"""
 
 from __future__ import annotations
 

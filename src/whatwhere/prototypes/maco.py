@@ -9,30 +9,22 @@ NeurIPS 2023, arXiv:2306.06805.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from whatwhere.engine._checks import integer
-from whatwhere.jobs import Job, Step
-from whatwhere.prototypes.spectrum import PHOTO_LAW, Law, Spectrum
-from whatwhere.targets import Target, read
+from whatwhere.prototypes._method import TargetMethod
+from whatwhere.prototypes._options import above, common, number, two, words
+from whatwhere.prototypes.spectrum import PHOTO_LAW, Law, Spectrum, grey_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from numpy.typing import NDArray
 
     from whatwhere.model import VisionModel
-    from whatwhere.prototypes.canvas import Mean
-    from whatwhere.prototypes.record import Prototype
+    from whatwhere.prototypes.canvas import Canvas, Mean
     from whatwhere.prototypes.stopping import AscentRule
-    from whatwhere.prototypes.views import Law as CropLaw
-    from whatwhere.prototypes.views import Resample
+    from whatwhere.prototypes.views import Crops, Distribution, Resample
 
-_MAX_SEED = 2**63
-_MOST_SIDE = 4096
-_PAIR = 2
 _PRESETS: dict[str, dict[str, Any]] = {
     "ours": {},
     "paper": {
@@ -60,7 +52,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, repr=False)
-class Maco:
+class Maco(TargetMethod):
     """Prototypes by magnitude-constrained optimisation.
 
     A picture is a sum of waves. Their magnitudes are those of natural pictures and stay; their phases are searched by
@@ -138,7 +130,7 @@ class Maco:
     spectrum: Any = "photos"
     crop: float | tuple[float, float] = (0.6, 0.25)
     crop_spread: float = 0.05
-    crop_law: CropLaw = "normal"
+    crop_law: Distribution = "normal"
     centre: float = 0.15
     noise: float = 0.05
     uniform_noise: float = 0.0
@@ -150,39 +142,22 @@ class Maco:
     until: AscentRule | None = None
     resample: Resample = "auto"
 
+    title: ClassVar[str] = "MACO"
+
     def __post_init__(self) -> None:
         """Check every option."""
-        size = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
-        if len(size) != _PAIR:
-            raise ValueError(f"size: wanted an int or (height, width), got {self.size!r}.")
-        seeds = tuple(self.seed) if isinstance(self.seed, tuple | list) else (self.seed,)
-        if not seeds or len(set(seeds)) != len(seeds):
-            raise ValueError(f"seed: wanted an integer or several different ones, got {self.seed!r}.")
-        settled: dict[str, Any] = {
-            "steps": integer("steps", self.steps, 1, 2**20),
-            "crops": integer("crops", self.crops, 1, 2**16),
-            "size": tuple(integer("size", side, _PAIR, _MOST_SIDE) for side in size),
-            "seed": tuple(integer("seed", seed, 0, _MAX_SEED) for seed in seeds),
+        settled: dict[str, Any] = common(self) | {
             "spectrum": _read_spectrum(self.spectrum),
-            "crop": _two("crop", self.crop, 0, 1),
-            "learning_rate": _two("learning_rate", self.learning_rate, 0, float("inf")),
-            "frames": integer("frames", self.frames, 0, 2**12),
+            "crop": two("crop", self.crop, 0, 1),
+            "crop_spread": number("crop_spread", self.crop_spread, 0),
+            "centre": number("centre", self.centre, 0),
+            "contrast": above("contrast", self.contrast, 0, "the picture would be plain"),
         }
-        for name, low in (("crop_spread", 0), ("centre", 0), ("noise", 0), ("uniform_noise", 0)):
-            settled[name] = _number(name, getattr(self, name), low)
-        settled["contrast"] = _number("contrast", self.contrast, 0)
-        if not settled["contrast"]:
-            raise ValueError("contrast: wanted a number above 0, got 0: the picture would be plain.")
         for name, value in settled.items():
             object.__setattr__(self, name, value)
-        words = {"crop_law": ("normal", "uniform"), "mean": ("grey", "keep"), "resample": ("auto", "native", "matmul")}
-        for name, known in words.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: wanted one of {known}, got {getattr(self, name)!r}.")
+        words(self, crop_law=("normal", "uniform"), mean=("grey", "keep"), resample=("auto", "native", "matmul"))
         if not isinstance(self.tied, bool):
             raise TypeError(f"tied: wanted True or False, got {self.tied!r}.")
-        if self.until is not None and not callable(getattr(self.until, "met", None)):
-            raise TypeError(f"until: wanted a rule such as Plateau(), got {self.until!r}.")
 
     @classmethod
     def preset(cls, name: Literal["ours", "paper", "horama"], **options: Any) -> Maco:
@@ -209,29 +184,10 @@ class Maco:
             raise ValueError(f"name: wanted one of {list(_PRESETS)}, got {name!r}.")
         return cls(**(_PRESETS[name] | options))
 
-    def __repr__(self) -> str:
-        told = [f"{f.name}={self._short(f.name)!r}" for f in fields(self) if getattr(self, f.name) != _default(f.name)]
-        return f"Maco({', '.join(told)})"
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the picture in pixels."""
-        return cast("tuple[int, int]", self.size)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Seeds of the prototypes of each target."""
-        return cast("tuple[int, ...]", self.seed)
-
     @property
     def sides(self) -> tuple[float, float]:
         """Mean side of the crops at the first and at the last step."""
         return cast("tuple[float, float]", self.crop)
-
-    @property
-    def rates(self) -> tuple[float, float]:
-        """Learning rate at the first and at the last step."""
-        return cast("tuple[float, float]", self.learning_rate)
 
     @property
     def magnitudes(self) -> Spectrum | Law:
@@ -240,130 +196,76 @@ class Maco:
             return Spectrum.photos() if self.spectrum == "photos" else PHOTO_LAW
         return cast("Spectrum | Law", self.spectrum)
 
-    def run(self, model: VisionModel, targets: Any, *, progress: bool | None = None) -> Any:
-        """Make prototypes, to the last step.
+    @property
+    def sampling(self) -> Resample:
+        """How crops are resampled."""
+        return self.resample
+
+    @property
+    def least_side(self) -> float:
+        """The smallest mean side of the crops, as a share of the picture."""
+        return min(self.sides)
+
+    def law(self, share: float) -> Crops:
+        """Return how crops are drawn after a share of the steps.
+
+        Parameters
+        ----------
+        share : float
+            In [0, 1].
+
+        Returns
+        -------
+        Crops
+            Their sides and places.
+        """
+        from whatwhere.prototypes.views import Crops, cosine
+
+        return Crops(cosine(*self.sides, share), self.crop_spread, self.crop_law, self.centre)
+
+    def whole_law(self, share: float) -> Crops:
+        """Return how views are drawn for targets that have places.
+
+        Parameters
+        ----------
+        share : float
+            In [0, 1].
+
+        Returns
+        -------
+        Crops
+            Nearly whole pictures.
+        """
+        from whatwhere.prototypes.views import NEARLY_WHOLE
+
+        del share
+        return NEARLY_WHOLE
+
+    def canvas(self, model: VisionModel, photos: list[NDArray[Any]]) -> Canvas:
+        """Return pictures of its magnitudes, as a function of phases.
 
         Parameters
         ----------
         model : VisionModel
             The network.
-        targets : Target, class name, class id, or a sequence of them
-            What to excite; see `whatwhere.targets`.
-        progress : bool, optional
-            Whether to draw a progress bar; by default where the error stream is a terminal.
+        photos : list of ndarray
+            None.
 
         Returns
         -------
-        Prototype, or list of Prototype
-            One for a target, a list for a sequence: for every target one a seed.
+        Canvas
+            On the network's device.
 
         Raises
         ------
-        TypeError
-            If a target is of another kind.
         ValueError
-            If the network has no such class, layer or channel, a direction has another length, a target does not depend
-            on the picture, or the picture is too small for its crops.
-
-        Warns
-        -----
-        UserWarning
-            If a target is dead, gives numbers that are not finite, or the weights changed meanwhile.
+            If the spectrum is of other colours than the network is shown.
         """
-        from tqdm import tqdm
+        from whatwhere.prototypes.canvas import Canvas
 
-        hidden = None if progress is None else not progress
-        found: list[Prototype] = []
-        with tqdm(total=None, desc="MACO", unit="crop", disable=hidden) as bar:
-            for step in self.steps_of(model, targets):
-                bar.total = step.total
-                bar.update(step.done - bar.n)
-                found = step.record or found
-        for prototype in found:
-            for caveat in prototype.caveats():
-                warnings.warn(f"{prototype.label}: {caveat}", UserWarning, stacklevel=2)
-        return found[0] if _is_one(targets) and len(self.seeds) == 1 else found
-
-    def stream(self, model: VisionModel, targets: Any) -> Iterator[list[Prototype]]:
-        """Make prototypes, yielding ever better ones.
-
-        Parameters
-        ----------
-        model : VisionModel
-            The network.
-        targets : Target, class name, class id, or a sequence of them
-            What to excite.
-
-        Yields
-        ------
-        list of Prototype
-            All of them, at most ten times a second: first noise, last the finished ones. Each is valid to stop at.
-        """
-        last: list[Prototype] | None = None
-        for step in self.steps_of(model, targets):
-            if step.record is not None and step.record is not last:
-                last = step.record
-                yield last
-
-    def submit(self, model: VisionModel, targets: Any) -> Job[list[Prototype]]:
-        """Make a job that makes prototypes on the worker thread.
-
-        Parameters
-        ----------
-        model : VisionModel
-            The network.
-        targets : Target, class name, class id, or a sequence of them
-            What to excite; refused at once where the network has no such thing.
-
-        Returns
-        -------
-        Job
-            Not started yet: ``start()`` or ``wait()`` does.
-        """
-        bound = [target.bound(model) for target in _targets(targets)]
-        return Job(lambda: self.steps_of(model, bound), device=str(model.device), name="Maco")
-
-    def steps_of(self, model: VisionModel, targets: Any) -> Iterator[Step[list[Prototype]]]:
-        """Make prototypes, yielding after every chunk of crops.
-
-        Parameters
-        ----------
-        model : VisionModel
-            The network.
-        targets : Target, class name, class id, or a sequence of them
-            What to excite.
-
-        Yields
-        ------
-        Step
-            Crops done and to do, the stage ``"ascent"``, and the best records so far.
-        """
-        from whatwhere.prototypes._ascent import Ascent
-
-        yield from Ascent(self, model, _targets(targets)).steps()
-
-    def _short(self, name: str) -> Any:
-        value = getattr(self, name)
-        if name in ("size", "seed", "crop", "learning_rate") and len(set(value)) == 1:
-            return value[0]
-        return value
-
-
-def _default(name: str) -> Any:
-    return getattr(_STANDARD, name)
-
-
-def _targets(targets: Any) -> list[Target]:
-    if _is_one(targets):
-        return [read(targets)]
-    found = [read(target) for target in targets]
-    if not found:
-        raise ValueError("targets: wanted at least one, got none.")
-    return found
-
-
-def _is_one(targets: Any) -> bool:
-    return isinstance(targets, str) or not isinstance(targets, Sequence)
+        del photos
+        fitting = _fitting(self.magnitudes, model)
+        return Canvas(fitting, self.shape, contrast=self.contrast, mean=self.mean, tied=self.tied, device=model.device)
 
 
 def _read_spectrum(spectrum: Any) -> Any:
@@ -379,26 +281,12 @@ def _read_spectrum(spectrum: Any) -> Any:
     )
 
 
-def _number(name: str, value: Any, low: float, high: float = float("inf")) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: wanted a number, got {type(value).__name__} {value!r}.") from None
-    if not low <= number <= high or number == float("inf"):
-        bounds = f"of at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-        raise ValueError(f"{name}: wanted a finite number {bounds}, got {number:g}.")
-    return number
-
-
-def _two(name: str, value: Any, low: float, high: float) -> tuple[float, float]:
-    """Read a number that holds, or two that it goes from and to; above `low`."""
-    pair = value if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != _PAIR:
-        raise ValueError(f"{name}: wanted a number, or two for the first and the last step, got {value!r}.")
-    numbers = tuple(_number(name, number, low, high) for number in pair)
-    if not min(numbers) > low:
-        raise ValueError(f"{name}: wanted numbers above {low:g}, got {value!r}.")
-    return numbers  # type: ignore[return-value]  # two
-
-
-_STANDARD = Maco()
+def _fitting(spectrum: Spectrum | Law, model: VisionModel) -> Spectrum | Law:
+    """Return the spectrum for the network's channels, or refuse it."""
+    if len(model.preprocess.mean) == 1:
+        return grey_of(spectrum)
+    if spectrum.space == "grey":
+        raise ValueError(
+            f"spectrum: wanted one of colour pictures, since {model.name} is shown colours, got one of grey pictures."
+        )
+    return spectrum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from whatwhere.prototypes.maco import Maco
+    from whatwhere.prototypes._method import Method
     from whatwhere.provenance import Provenance
     from whatwhere.targets import Target
 
@@ -48,17 +48,17 @@ class Prototype:
     seed : int
         Seed of its random numbers.
     frames : ndarray of shape (F, h, w, 3), uint8
-        Small pictures from the way, the first of noise.
+        Small pictures from the way, the first of what it began with: noise, or a photo.
     frame_steps : ndarray of shape (F,), int64
         How many steps had been done at each.
     before, after : float or None
-        The objective of the whole picture without noise, of the noise it began with and of what it became; None before
+        The objective of the whole picture without noise, of what it began with and of what it became; None before
         it is known, and for a picture that is not square `after` is of its largest centred crop.
     ended : str
         Why it ended before its last step, in words; empty if it did not.
     spectrum : str
         Source and hash of the magnitudes.
-    method : Maco
+    method : Maco, FourierVisualization or Accentuation
         The method with its options.
     provenance : Provenance
         What made it.
@@ -66,6 +66,13 @@ class Prototype:
         Crops that went through the network for it; as many went back.
     complete : bool, default True
         Whether the ascent was finished.
+    seed_image : ndarray of shape (H, W, 3), float32, optional
+        The photo that it began with, of the picture's size, if it is an accentuated photo; else None.
+    photo : str, default ""
+        The photo's name.
+    distance : ndarray of shape (steps so far,), float32, optional
+        Of an accentuated photo that was held near the photo: how far its features had strayed at each step, as
+        `whatwhere.Accentuation` says; else None.
     """
 
     image: NDArray[np.float32]
@@ -83,15 +90,20 @@ class Prototype:
     after: float | None
     ended: str
     spectrum: str
-    method: Maco
+    method: Method
     provenance: Provenance
     n_forwards: int
     complete: bool = True
+    seed_image: NDArray[np.float32] | None = None
+    photo: str = ""
+    distance: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Hold every array against writing: records are shared."""
-        for array in (self.image, self.alpha, self.trace, self.spread, self.frames, self.frame_steps):
-            array.flags.writeable = False
+        held = (self.image, self.alpha, self.trace, self.spread, self.frames, self.frame_steps)
+        for array in (*held, self.seed_image, self.distance):
+            if array is not None:
+                array.flags.writeable = False
 
     @property
     def steps(self) -> int:
@@ -102,6 +114,19 @@ class Prototype:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def difference(self) -> NDArray[np.float32]:
+        """What was changed in a photo: mean over colours of the size of the change, (H, W), in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If it did not begin with a photo.
+        """
+        if self.seed_image is None:
+            raise ValueError("difference: wanted an accentuated photo, got a prototype that began with noise.")
+        return np.abs(self.image - self.seed_image).mean(axis=-1)
 
     def opacity(self, percentile: float = _PERCENTILE) -> NDArray[np.float32]:
         """Return how opaque each pixel is drawn.
@@ -142,16 +167,21 @@ class Prototype:
         return np.clip((self.image - np.float32(low)) / np.float32(high - low), 0, 1)
 
     def picture(
-        self, *, percentile: float | None = _PERCENTILE, stretch: bool = True, background: float = 1.0
+        self,
+        *,
+        percentile: float | Literal["auto"] | None = "auto",
+        stretch: bool | None = None,
+        background: float = 1.0,
     ) -> Image.Image:
         """Draw the prototype.
 
         Parameters
         ----------
-        percentile : float or None, default 80
-            As for `opacity`; None draws every pixel whole.
-        stretch : bool, default True
-            Whether to stretch its values, see `stretched`.
+        percentile : float or None, optional
+            As for `opacity`; None draws every pixel whole. By default 80, and None for an accentuated photo.
+        stretch : bool, optional
+            Whether to stretch its values, see `stretched`; by default unless it is an accentuated photo, which is to be
+            compared with the photo.
         background : float, default 1
             Grey level in [0, 1] behind what is not opaque.
 
@@ -162,9 +192,11 @@ class Prototype:
         """
         from whatwhere.drawing import to_picture
 
-        pixels = self.stretched() if stretch else self.image
-        if percentile is not None:
-            share = self.opacity(percentile)[..., np.newaxis]
+        seeded = self.seed_image is not None
+        below = (None if seeded else _PERCENTILE) if percentile == "auto" else percentile
+        pixels = self.stretched() if (not seeded if stretch is None else stretch) else self.image
+        if below is not None:
+            share = self.opacity(below)[..., np.newaxis]
             pixels = pixels * share + np.float32(background) * (1 - share)
         return to_picture(pixels)
 
@@ -177,6 +209,8 @@ class Prototype:
             For example ``"What excites tench in EfficientNet-Lite0 most: …"``.
         """
         what = f"What excites {self.label} in {self.provenance.model} most"
+        if self.seed_image is not None:
+            what = f"A photo accentuated for {self.label} in {self.provenance.model}"
         done = f"{self.steps} steps" if self.complete else f"{self.steps} of {self.method.steps} steps"
         rise = ""
         if self.before is not None and self.after is not None:

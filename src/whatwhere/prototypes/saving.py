@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from whatwhere.prototypes.accentuation import Accentuation
+from whatwhere.prototypes.fourier import FourierVisualization
 from whatwhere.prototypes.maco import Maco
 from whatwhere.prototypes.record import Prototype
 from whatwhere.prototypes.spectrum import Law, Spectrum
@@ -21,8 +23,12 @@ from whatwhere.targets import from_told
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from whatwhere.prototypes._method import Method
+
 _FORMAT, _VERSION = "whatwhere.Prototype", 1
 _ARRAYS = ("image", "alpha", "trace", "spread", "frames", "frame_steps")
+_PERHAPS = ("seed_image", "distance")
+_METHODS: dict[str, Any] = {kind.__name__: kind for kind in (Maco, FourierVisualization, Accentuation)}
 _PLAIN = ("label", "layers", "told", "seed", "before", "after", "ended", "spectrum", "n_forwards", "complete")
 _MAGNITUDE = "method.spectrum"
 
@@ -45,7 +51,9 @@ def save(prototype: Prototype, path: str | Path) -> None:
     from safetensors.numpy import save as to_bytes
 
     arrays = {name: getattr(prototype, name) for name in _ARRAYS}
+    arrays |= {name: getattr(prototype, name) for name in _PERHAPS if getattr(prototype, name) is not None}
     told: dict[str, Any] = {name: getattr(prototype, name) for name in _PLAIN}
+    told["photo"] = prototype.photo
     told["provenance"] = asdict(prototype.provenance)
     told["method"], magnitude = _method_as_json(prototype.method)
     arrays |= magnitude
@@ -110,7 +118,8 @@ def load(path: str | Path) -> Prototype:
 
 def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Prototype:
     plain: dict[str, Any] = {name: told[name] for name in _PLAIN}
-    plain |= {name: arrays[name] for name in _ARRAYS} | {"layers": tuple(told["layers"])}
+    plain |= {name: arrays[name] for name in _ARRAYS} | {name: arrays.get(name) for name in _PERHAPS}
+    plain |= {"layers": tuple(told["layers"]), "photo": told.get("photo", "")}
     return Prototype(
         **plain,
         target=from_told(told["told"]),
@@ -119,14 +128,17 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Prototype:
     )
 
 
-def _method_as_json(method: Maco) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-    told: dict[str, Any] = {option.name: getattr(method, option.name) for option in fields(method)}
+def _method_as_json(method: Method) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    told: dict[str, Any] = {option.name: getattr(method, option.name) for option in fields(method)}  # type: ignore[arg-type]  # every method is a dataclass
+    if type(method).__name__ not in _METHODS:
+        raise ValueError(f"method: wanted one of {list(_METHODS)}, got {method!r}: files hold no code.")
+    told["kind"] = type(method).__name__
     arrays = {}
     if told["until"] is not None:
         if type(told["until"]) is not Plateau:
             raise ValueError(f"until: wanted Plateau or None, got {told['until']!r}: files hold no code.")
         told["until"] = asdict(told["until"])
-    spectrum = told["spectrum"]
+    spectrum = told.get("spectrum")
     if isinstance(spectrum, Law):
         told["spectrum"] = {"law": asdict(spectrum)}
     elif isinstance(spectrum, Spectrum):
@@ -135,11 +147,12 @@ def _method_as_json(method: Maco) -> tuple[dict[str, Any], dict[str, NDArray[np.
     return told, arrays
 
 
-def _method_from_json(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Maco:
+def _method_from_json(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Method:
     options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    kind = _METHODS[options.pop("kind", "Maco")]
     if options["until"] is not None:
         options["until"] = Plateau(**options["until"])
-    spectrum = options["spectrum"]
+    spectrum = options.get("spectrum")
     if isinstance(spectrum, dict) and "law" in spectrum:
         numbers: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in spectrum["law"].items()
@@ -147,4 +160,5 @@ def _method_from_json(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> 
         options["spectrum"] = Law(**numbers)
     elif isinstance(spectrum, dict):
         options["spectrum"] = Spectrum(arrays[_MAGNITUDE], **spectrum["about"])
-    return Maco(**options)
+    made: Method = kind(**options)
+    return made

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 
+from whatwhere.prototypes.turns import Turned, turn_out
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
 Resample: TypeAlias = Literal["auto", "native", "matmul"]
-Law: TypeAlias = Literal["normal", "uniform"]
+Distribution: TypeAlias = Literal["normal", "uniform"]
 
 _LEAST = 0.02  # of the canvas: no crop is smaller, whatever is drawn
 
@@ -41,6 +43,34 @@ class Box(NamedTuple):
     width: int
 
 
+View: TypeAlias = "Box | Turned"
+
+
+class Law(Protocol):
+    """How views are drawn: `Crops`, `Inside` or `whatwhere.prototypes.turns.Turns`."""
+
+    def draw(
+        self, count: int, canvas: tuple[int, int], shown: tuple[int, int], generator: torch.Generator
+    ) -> Sequence[View]:
+        """Draw views.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        canvas, shown : (int, int)
+            Height and width of the canvas, and of the network's input.
+        generator : torch.Generator
+            Of the CPU.
+
+        Returns
+        -------
+        sequence of Box or Turned
+            Views of the input's shape.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Crops:
     """How crops are drawn.
@@ -59,7 +89,7 @@ class Crops:
 
     side: float
     spread: float
-    law: Law
+    law: Distribution
     centre: float
 
     def draw(
@@ -97,6 +127,52 @@ class Crops:
         return boxes
 
 
+@dataclass(frozen=True)
+class Inside:
+    """How crops are drawn that stay on the canvas: side and place uniformly.
+
+    Parameters
+    ----------
+    sides : (float, float)
+        Range of the sides, as a share of the largest crop of the input's shape that the canvas holds.
+    """
+
+    sides: tuple[float, float]
+
+    def draw(
+        self, count: int, canvas: tuple[int, int], shown: tuple[int, int], generator: torch.Generator
+    ) -> list[Box]:
+        """Draw boxes.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        canvas, shown : (int, int)
+            Height and width of the canvas, and of the network's input.
+        generator : torch.Generator
+            Of the CPU.
+
+        Returns
+        -------
+        list of Box
+            Boxes of the input's shape, to whole pixels.
+        """
+        largest = min(canvas[0] / shown[0], canvas[1] / shown[1])
+        low, high = self.sides
+        boxes = []
+        for size, down, across in torch.rand((count, 3), generator=generator).tolist():
+            share = (low + (high - low) * size) * largest
+            height = min(canvas[0], max(1, round(share * shown[0])))
+            width = min(canvas[1], max(1, round(share * shown[1])))
+            boxes.append(Box(round(down * (canvas[0] - height)), round(across * (canvas[1] - width)), height, width))
+        return boxes
+
+
+#: Nearly whole pictures, for targets that have places.
+NEARLY_WHOLE = Crops(side=0.97, spread=0.02, law="normal", centre=0.01)
+
+
 def draw_noise(
     shape: tuple[int, ...], normal: float, uniform: float, generator: torch.Generator, device: torch.device
 ) -> Tensor | None:
@@ -128,29 +204,34 @@ def draw_noise(
 
 
 def cut_out(
-    canvas: Tensor, boxes: list[tuple[int, Box]], shown: tuple[int, int], how: Resample = "auto"
+    canvas: Tensor, views: Sequence[tuple[int, View]], shown: tuple[int, int], how: Resample = "auto"
 ) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
-    """Cut crops out of canvases and make them as large as a network's input.
+    """Take views out of canvases and make them as large as a network's input.
 
     Parameters
     ----------
     canvas : Tensor of shape (B, C, H, W)
         Canvases.
-    boxes : list of (int, Box)
-        Of each crop the canvas and the place on it.
+    views : sequence of (int, Box or Turned)
+        Of each view the canvas and the place on it; all are of one kind.
     shown : (int, int)
         Height and width h, w of the crops.
     how : {"auto", "native", "matmul"}, default "auto"
         "native": torch's own resampling, crop by crop. "matmul": two products with a matrix for each crop's rows and
-        columns, the same on every device and in every run. Automatically the first on a CPU, else the second.
+        columns, the same on every device and in every run. Automatically the first on a CPU, else the second. Turned
+        views go by `whatwhere.prototypes.turns.turn_out`.
 
     Returns
     -------
-    crops : Tensor of shape (len(boxes), C, h, w)
+    crops : Tensor of shape (len(views), C, h, w)
         Crops, detached.
     give_back : callable
         Takes the crops' gradient and a tensor like `canvas`, to which it adds the canvas's gradient.
     """
+    turned = [(number, view) for number, view in views if isinstance(view, Turned)]
+    if turned:
+        return turn_out(canvas, turned, shown)
+    boxes = [(number, view) for number, view in views if isinstance(view, Box)]
     native = how == "native" or (how == "auto" and canvas.device.type == "cpu")
     return (_native if native else _matmul)(canvas, boxes, shown)
 
@@ -209,7 +290,7 @@ def _native(
 
     def give_back(gradient: Tensor, total: Tensor) -> None:
         for (number, box), part in zip(
-            boxes, torch.autograd.grad(crops, windows, list(gradient[:, None])), strict=True
+            boxes, torch.autograd.grad(crops, windows, list(gradient[:, None]), retain_graph=True), strict=True
         ):
             for rows, down in pieces(box.top, box.height, total.shape[2]):
                 for columns, across in pieces(box.left, box.width, total.shape[3]):

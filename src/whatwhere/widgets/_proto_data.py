@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from whatwhere.drawing import to_picture
-from whatwhere.widgets._proto_pictures import Drawn, draw, encode_picture, mosaic, seed_image_of, shrink
+from whatwhere.widgets._proto_pictures import Drawn, draw, encode_picture, mosaic, shrink
 from whatwhere.widgets._proto_words import describe_examples, describe_prototype
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ class PrototypeData:
         return found
 
     def _fit_large(self, prototype: Prototype, limit: int) -> dict[str, bytes]:
-        seed = seed_image_of(prototype)
+        seed = prototype.seed_image
         alpha = encode_picture(draw(prototype, min(_ALPHA_SIDE, max(prototype.size))).alpha, "WEBP", _ALPHA_QUALITY)
         found: dict[str, bytes] = {}
         most = float(max(prototype.size))
@@ -332,7 +332,7 @@ def _fit_frames(prototype: Prototype, limit: int) -> dict[str, Any] | None:
     if len(prototype.frames) < 2:  # noqa: PLR2004  # two ends
         return None
     told: dict[str, Any] = {}
-    density, stretch = _LEAST_BYTES, seed_image_of(prototype) is None
+    density, stretch = _LEAST_BYTES, prototype.seed_image is None
     for side, most in _FRAMES:
         places = np.linspace(0, len(prototype.frames) - 1, min(most, len(prototype.frames)))
         numbers = np.unique(places.round().astype(int)).tolist()

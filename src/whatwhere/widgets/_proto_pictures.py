@@ -35,23 +35,6 @@ class Drawn(NamedTuple):
     alpha: NDArray[np.uint8]
 
 
-def seed_image_of(prototype: Prototype) -> NDArray[np.float32] | None:
-    """Return the photo that a prototype began with, if it is an accentuated photo.
-
-    Parameters
-    ----------
-    prototype : Prototype
-        The prototype.
-
-    Returns
-    -------
-    ndarray of shape (H, W, 3), float32, or None
-        RGB in [0, 1], of the prototype's size.
-    """
-    found: NDArray[np.float32] | None = getattr(prototype, "seed_image", None)
-    return found
-
-
 def draw(prototype: Prototype, side: int) -> Drawn:
     """Draw a prototype.
 
@@ -68,7 +51,7 @@ def draw(prototype: Prototype, side: int) -> Drawn:
         The picture and its alpha.
     """
     pixels = shrink(prototype.image, side)
-    if seed_image_of(prototype) is None:
+    if prototype.seed_image is None:
         low, high = np.percentile(pixels, [_TAILS, 100 - _TAILS])
         if high > low:
             pixels = np.clip((pixels - np.float32(low)) / np.float32(high - low), 0, 1)

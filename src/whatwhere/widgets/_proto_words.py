@@ -10,7 +10,6 @@ import numpy as np
 from whatwhere.concepts.palette import hue_of, letter_of
 from whatwhere.targets import Channel, ClassScore, Concept, Direction, Inversion, Neuron, Sum
 from whatwhere.widgets._planes import rounded
-from whatwhere.widgets._proto_pictures import seed_image_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +47,7 @@ def describe_prototype(prototype: Prototype, group: int, count: int) -> dict[str
     return {
         "label": name_of(prototype),
         "group": group,
-        "variant": f"seed {prototype.seed}",
+        "variant": f"{prototype.photo}, seed {prototype.seed}" if prototype.photo else f"seed {prototype.seed}",
         "layers": list(prototype.layers),
         "size": list(prototype.size),
         "steps": prototype.steps,
@@ -63,7 +62,7 @@ def describe_prototype(prototype: Prototype, group: int, count: int) -> dict[str
         "hue": "" if concept is None else hue_of(concept),
         "class_id": class_of(prototype),
         "unit": "logit" if isinstance(target, ClassScore) else "objective",
-        "seeded": seed_image_of(prototype) is not None,
+        "seeded": prototype.seed_image is not None,
         "complete": prototype.complete,
         "caveats": prototype.caveats(),
         "about": about(prototype),
@@ -189,7 +188,7 @@ def about(prototype: Prototype) -> list[list[str]]:
         ["Excites", _excites(prototype)],
         ["Reads", ", ".join(prototype.layers) or "the logits"],
         ["Options", repr(_alone(prototype))],
-        ["Spectrum", prototype.spectrum],
+        ["Magnitudes", prototype.spectrum],
         ["Picture", f"{height} x {width} pixels; {_drawn_how(prototype)}"],
         ["Seed", str(prototype.seed)],
     ]
@@ -213,7 +212,7 @@ def _excites(prototype: Prototype) -> str:
 
 
 def _drawn_how(prototype: Prototype) -> str:
-    if seed_image_of(prototype) is not None:
+    if prototype.seed_image is not None:
         return "drawn as it is, so that it compares with the photo"
     return "drawn with its values stretched, one hundredth clipped at either end"
 
@@ -239,7 +238,8 @@ def code_of(prototype: Prototype) -> str:
     """
     model = prototype.provenance.source or "model"
     lines = [f"model = {model}"] if model != "model" else []
-    lines += [f"prototype = ww.{_alone(prototype)!r}.run(model, {_target_code(prototype.target, prototype.told)})"]
+    given = "model, photo" if prototype.seed_image is not None else "model"
+    lines += [f"prototype = ww.{_alone(prototype)!r}.run({given}, {_target_code(prototype.target, prototype.told)})"]
     return "\n".join([*lines, "ww.PrototypeView(prototype, model=model, images=photos)"])
 
 

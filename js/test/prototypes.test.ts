@@ -109,6 +109,9 @@ describe("numbers", () => {
     expect(comparisonWords(makeExamples(), { ...proto, after: 3, crops: null })).toContain(
       "above 67\u00a0% of 3 photos",
     );
+    expect(comparisonWords(makeExamples(), { ...proto, seeded: true, crops: null })).toContain(
+      "The accentuated photo gives 12.5 (−0.5 before), above all 3 photos.",
+    );
     expect(comparisonWords(makeExamples(), { ...proto, after: -9, crops: null })).toContain("−9, below all");
     expect(comparisonWords(makeExamples({ complete: false }), { ...proto, after: null })).toBe(
       "Of the first 3 photos, the strongest photo gives 9.",
@@ -253,25 +256,83 @@ describe("prototypes", () => {
     ]);
   });
 
-  it("wipes between an accentuated photo and the photo it was", async () => {
-    const seed = { image: bytesOf([]), alpha: bytesOf([]), seed: bytesOf([]) };
-    const { all, find, frame, button } = show({
+  const accentuated = () =>
+    show({
       _protos: [makeProto({ seeded: true })],
-      _large: { "0": seed },
+      _large: { "0": { image: bytesOf([]), alpha: bytesOf([]), seed: bytesOf([]) } },
     });
-    expect(find(".tag").textContent).toBe("Drag to see the photo before");
-    const slider = all<HTMLInputElement>(".sl input")[2] as HTMLInputElement;
-    slider.value = "40";
-    slider.dispatchEvent(new Event("input", { bubbles: true }));
+
+  it("wipes between an accentuated photo and the photo it was with keys, and says where", async () => {
+    const { find, frame } = accentuated();
+    const grip = find(".grip");
+    const at = () => [grip.getAttribute("aria-valuenow"), grip.getAttribute("aria-valuetext")];
+    expect(at()).toEqual(["50", "50\u00a0% before on the left, after on the right"]);
+    for (const [key, wanted] of [
+      ["ArrowRight", "52"],
+      ["ArrowDown", "50"],
+      ["PageUp", "60"],
+      ["End", "100"],
+      ["ArrowRight", "100"],
+      ["Home", "0"],
+      ["ArrowUp", "2"],
+    ] as const) {
+      press(grip, key);
+      await frame();
+      expect(at()[0]).toBe(wanted);
+    }
+    press(grip, "End");
     await frame();
-    expect(slider.getAttribute("aria-valuetext")).toBe("40\u00a0%");
-    expect(find(".tag").hidden).toBe(true);
-    press(find(".pic"), "Escape");
+    expect(at()[1]).toBe("all before");
+    press(grip, "Escape");
     await frame();
-    expect(slider.value).toBe("0");
+    expect(at()[0]).toBe("50");
+  });
+
+  it("wipes with the pointer, names both sides, and gives the keys to the handle alone", async () => {
+    const { all, find, frame, fake } = accentuated();
+    const picture = find(".pic");
+    picture.getBoundingClientRect = () => new DOMRect(100, 0, 200, 200);
+    picture.setPointerCapture = () => {};
+    const point = (type: string, clientX: number) =>
+      picture.dispatchEvent(new PointerEvent(type, { clientX, button: 0, bubbles: true, composed: true }));
+    const names = () =>
+      all(".tag")
+        .filter(({ hidden }) => !hidden)
+        .map((each) => each.textContent);
+    expect(names()).toEqual(["Before", "After"]);
+    point("pointerdown", 160);
+    await frame();
+    expect(find(".grip").getAttribute("aria-valuenow")).toBe("30");
+    point("pointermove", 310);
+    point("pointerup", 310);
+    point("pointermove", 120);
+    await frame();
+    expect(find(".grip").getAttribute("aria-valuenow")).toBe("100");
+    expect(names()).toEqual(["Before"]);
+    expect(picture.getAttribute("tabindex")).toBe(null);
+    press(find(".grip"), " ");
+    expect(fake.get("transparency")).toBe(true);
+  });
+
+  it("shows an accentuated photo whole, what was changed in it, and calls its beginning a photo", async () => {
+    const { all, find, frame, button, root } = accentuated();
+    expect(button("Transparency").hidden).toBe(true);
+    expect(all<HTMLElement>(".sl").map(({ hidden }) => hidden)).toEqual([false, true]);
+    expect(find(".pic").getAttribute("aria-label")).toBe("Photo accentuated for tench, step 256.");
     button("Difference").click();
     expect(button("Difference").getAttribute("aria-pressed")).toBe("true");
-    expect(show().button("Difference").hidden).toBe(true);
+    expect(find(".grip").hidden).toBe(true);
+    expect(find(".tag").textContent).toBe("What was changed, over the photo in grey");
+    button("Difference").click();
+    const slider = find<HTMLInputElement>(".sl input");
+    slider.value = "0";
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    await frame();
+    expect(root.dataset.frame).toBe("0");
+    expect(find(".tag.after").textContent).toBe("photo");
+    const plain = show();
+    expect(plain.button("Difference").hidden).toBe(true);
+    expect(plain.find(".grip").hidden).toBe(true);
   });
 
   it("tells a failure, and that no kernel is needed for what is saved", () => {

@@ -27,7 +27,7 @@ def test_the_contract(small):
         assert p.alpha.mean() == pytest.approx(1, rel=1e-3)
         assert p.trace.shape == p.spread.shape == (6,)
         assert (p.complete, p.n_forwards) == (True, 18)
-        assert p.spectrum == "free, scaled by 1 / f^1"
+        assert p.spectrum == "free, scaled by 1 / f^1.5"
         assert p.seed_image is None
         assert p.distance is None
     assert isinstance(QUICK.run(small, "hen", progress=False), ww.Prototype)

@@ -1,6 +1,7 @@
 """Prototypes of a real network: they excite their class more than photographs do."""
 
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,3 +74,28 @@ def test_concepts_channels_and_images_of_a_real_layer(model, monkeypatch):
     ):
         assert p.trace[-1] > p.trace[0]
         assert p.layers
+
+
+def test_fourier_visualisation_of_a_class(model):
+    """Free magnitudes get further than any photo; that is what MACO is there against."""
+    method = ww.FourierVisualization(steps=64, crops=4, size=128, frames=0)
+    p = method.run(model, "tench", progress=False)
+    assert p.trace[-6:].mean() > p.trace[:6].mean() + 10
+    assert p.after > p.before + 10
+    assert model.class_names[int(logits(model, [p.image])[0].argmax())] == "tench"
+    assert 0.1 < p.image.std() < 0.35
+
+
+def test_a_photo_is_accentuated_and_stays_itself(model, photos):
+    """It excites its class more, and is nearer to the photo than where nothing holds it."""
+    method = ww.Accentuation(steps=24, crops=4, size=160, crop=(0.4, 1), frames=0)
+    held, free = (
+        replace(method, weight=weight).run(model, photos["coffee"], "espresso", progress=False) for weight in (1.0, 0.0)
+    )
+    for p in (held, free):
+        assert p.after > p.before + 2
+        assert p.before == pytest.approx(logits(model, [p.seed_image])[0, p.told["target"]], abs=0.3)
+        assert np.corrcoef(p.image.ravel(), p.seed_image.ravel())[0, 1] > 0.9
+    assert held.method.layer == "features.5"
+    assert held.difference.mean() < 0.8 * free.difference.mean()
+    assert free.after > held.after

@@ -162,12 +162,51 @@ def test_pictures_that_are_not_square_keep_their_shape(model):
 def test_an_accentuated_photo_is_told_with_the_photo(protos):
     seed = np.full((64, 64, 3), 0.25, dtype=np.float32)
 
-    shown = ww.PrototypeView(dataclasses.replace(protos[4], seed_image=seed))
+    photographed = dataclasses.replace(protos[4], seed_image=seed, photo="pond")
+    shown = ww.PrototypeView(photographed)
+    assert shown._protos[0]["variant"] == "pond, seed 0"
+    assert ["Photo", "pond"] in shown._protos[0]["about"]
+    line = np.asarray(shown.picture())[40]
+    assert (line[:30] == 64).all()  # the left half is the photo
+    assert (line[34:64] != 64).any()
     assert shown._protos[0]["seeded"]
     np.testing.assert_allclose(picture(shown._large["0"]["seed"]), 64, atol=3)
     plain = picture(shown._large["0"]["image"])  # not stretched: it is compared with the photo
     assert np.sqrt(np.mean((plain - 255 * protos[4].image) ** 2)) < 12
     shown.close()
+
+
+def test_photos_are_accentuated_before_one_s_eyes(model, pictures):
+    """The photo is there from the first frame on; the code makes the same."""
+    method = ww.Accentuation(steps=4, crops=2, size=48, crop=(0.6, 1), layer="0", frames=3)
+    job = method.submit(model, {name: pictures[name] for name in ("photo 1", "photo 4")}, 3)
+    shown = ww.PrototypeView(job, model=model, images=pictures)
+    records = shown.start().wait(PATIENCE)
+    until(lambda: [each["steps"] for each in shown._protos] == [4, 4] and shown._status["state"] == "done")
+    assert [each["variant"] for each in shown._protos] == ["photo 1, seed 0", "photo 4, seed 0"]
+    assert [each["group"] for each in shown._protos] == [0, 0]
+    growing = PrototypeData().growing(records, [0, 1], 30_000)["_large"]
+    for number in ("0", "1"):
+        before = picture(growing[number]["seed"])
+        assert np.sqrt(np.mean((before - 255 * records[int(number)].seed_image) ** 2)) < 20  # a JPEG of hard edges
+    held = next(text for label, text in shown._protos[1]["about"] if label == "Held near it")
+    assert held.startswith("in 0, weight 1; ")
+    code = next(line for line in shown._protos[1]["code"].splitlines() if line.startswith("prototype = "))
+    scope = {"ww": ww, "model": model, "photo": pictures["photo 4"]}
+    exec(code, scope)  # noqa: S102  # the view's own code
+    np.testing.assert_allclose(scope["prototype"].image, records[1].image, atol=1e-3)
+    shown.close()
+
+
+def test_records_of_several_photos_are_shown_as_they_come(model, pictures):
+    method = ww.Accentuation(steps=1, crops=1, size=48, crop=(0.6, 1), weight=0)
+    some = {name: pictures[name] for name in ("photo 1", "photo 4")}
+    for targets, count in ((3, 2), ([3, 4], 4)):
+        shown = ww.PrototypeView(method.run(model, some, targets, progress=False))
+        assert len(shown.prototypes) == count
+        shown.close()
+    with pytest.raises(TypeError, match=r"method: wanted Maco or FourierVisualization, got Accentuation\. What begins"):
+        ww.PrototypeView(model, [3], method=method)
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ Natural Images", arXiv:2402.10039.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -58,7 +58,8 @@ class Accentuation(Method):
         How strongly it is held near the photo. At 1 the penalty's gradient is as large as the objective's; 0 leaves it
         free, and infinite holds the photo as it is.
     layer : str, optional
-        Where features are held; by default a block in the middle of the network. An early layer holds
+        Where features are held; by default a block in the middle of the network, which the record's method names. An
+        early layer holds
         outlines and textures, a late one what the network makes of them.
     magnitude : {"free", "fixed"}, default "free"
         Whether all Fourier coefficients of the photo are searched, or their phases alone.
@@ -347,8 +348,10 @@ class Accentuation(Method):
         self, model: VisionModel, named: list[tuple[str, Pixels]], targets: list[Any]
     ) -> Iterator[Step[list[Prototype]]]:
         from whatwhere.prototypes._ascent import Ascent
+        from whatwhere.prototypes._latent import default_layer
 
-        yield from Ascent(self, model, targets, named).steps()
+        settled = replace(self, layer=self.layer or default_layer(model)) if self.weight else self
+        yield from Ascent(settled, model, targets, named).steps()
 
     def _photos(self, model: VisionModel, images: Any) -> Iterator[tuple[str, Pixels]]:
         """Read photos and bring them to the picture's size."""

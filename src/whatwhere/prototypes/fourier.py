@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_ZOOM, _MOST_TURN = 100.0, 180.0
 _PRESETS: dict[str, dict[str, Any]] = {
     "ours": {},
-    "lucid": {"steps": 512, "crops": 1, "size": 128, "noise": 0.0},
+    "lucid": {"steps": 512, "crops": 1, "size": 128, "exponent": 1.0, "noise": 0.0},
 }
 
 
@@ -46,8 +46,9 @@ class FourierVisualization(TargetMethod):
         Height and width of the picture in pixels.
     seed : int or tuple of int, default 0
         Same seed, same picture. Several give a prototype each of every target.
-    exponent : float, default 1
-        Coefficients are scaled by this power of one over the frequency; more gives smoother pictures.
+    exponent : float, default 1.5
+        Coefficients are scaled by this power of one over the frequency: 1 leaves more fine
+        noise, 1.5 gives smoother pictures.
     contrast : float, default 1.8
         Standard deviation of the waves before colours and sigmoid, of coefficients with deviation 1; more saturates.
     jitter : float, default 0.05
@@ -90,14 +91,14 @@ class FourierVisualization(TargetMethod):
     >>> model = ww.load_model("efficientnet_lite0")
     >>> prototype = ww.FourierVisualization(steps=2, crops=1, size=64).run(model, ww.targets.Channel("features.1", 3))
     >>> prototype.image.shape, prototype.spectrum
-    ((64, 64, 3), 'free, scaled by 1 / f^1')
+    ((64, 64, 3), 'free, scaled by 1 / f^1.5')
     """
 
     steps: int = 256
     crops: int = 4
     size: int | tuple[int, int] = 256
     seed: int | tuple[int, ...] = 0
-    exponent: float = 1.0
+    exponent: float = 1.5
     contrast: float = 1.8
     jitter: float = 0.05
     scale: float | tuple[float, float] = (0.9, 1.1)
@@ -129,7 +130,7 @@ class FourierVisualization(TargetMethod):
         Parameters
         ----------
         name : {"ours", "lucid"}
-            "lucid": steps, size and number of views as lucid's ``render_vis`` has them.
+            "lucid": steps, views, size and exponent as lucid's ``render_vis`` has them.
         **options
             Options in their place.
 

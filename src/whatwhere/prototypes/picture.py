@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from whatwhere.drawing import to_picture
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,8 @@ _SIZE = 14
 
 def draw_prototypes(prototypes: Sequence[Prototype], *, columns: int = _COLUMNS) -> Image.Image:
     """Draw prototypes side by side with their names, on white, transparent by their alpha.
+
+    Of accentuated photos the left half is the photo before.
 
     Parameters
     ----------
@@ -42,9 +46,20 @@ def draw_prototypes(prototypes: Sequence[Prototype], *, columns: int = _COLUMNS)
         x, y = column * (_SIDE + _GAP), row * (_SIDE + _TEXT + _GAP)
         small = prototype.picture()
         small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        _paste_before(small, prototype)
         page.paste(small, (x, y))
         pen.text((x, y + _SIDE + 4), _cut(prototype.label, font), fill=_INK, font=font)
     return page
+
+
+def _paste_before(picture: Image.Image, prototype: Prototype) -> None:
+    """Put the left half of the photo over an accentuated one, with an edge between them."""
+    if prototype.seed_image is None:
+        return
+    middle = picture.width // 2
+    before = to_picture(prototype.seed_image).resize(picture.size, Image.Resampling.LANCZOS)
+    picture.paste(before.crop((0, 0, middle, picture.height)), (0, 0))
+    ImageDraw.Draw(picture).line([(middle, 0), (middle, picture.height)], fill=_PAPER, width=2)
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

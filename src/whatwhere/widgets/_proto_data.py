@@ -152,7 +152,7 @@ class PrototypeData:
             large[str(number)] = {
                 "image": encode_picture(drawn.pixels, "JPEG", 80),
                 "alpha": encode_picture(drawn.alpha, "JPEG", 80),
-            }
+            } | self._photo(prototypes[number], max(drawn.pixels.shape))
         return {**self._small_at(prototypes, side), "_large": large}
 
     def resting(self, prototypes: Sequence[Prototype], members: Sequence[int], budget: Budget) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class PrototypeData:
         """
         shown = {id(each.image) for each in prototypes}
         self._drawn = {key: value for key, value in self._drawn.items() if key[0] in shown}
-        self._fitted = {k: value for k, value in self._fitted.items() if k[0] == "frames" or k[1] in shown}
+        self._fitted = {k: value for k, value in self._fitted.items() if k[0] != "large" or k[1] in shown}
 
     def _small(self, prototypes: Sequence[Prototype], limit: int) -> dict[str, Any]:
         told: dict[str, Any] = {}
@@ -289,6 +289,16 @@ class PrototypeData:
             "_side": side,
             "_columns": columns,
         }
+
+    def _photo(self, prototype: Prototype, side: int) -> dict[str, bytes]:
+        """Draw the photo that a prototype grows from, once."""
+        seed = prototype.seed_image
+        if seed is None:
+            return {}
+        key = "photo", id(seed), side
+        if key not in self._fitted:
+            self._fitted[key] = seed, encode_picture(np.asarray(to_picture(shrink(seed, side))), "JPEG", 80)
+        return {"seed": self._fitted[key][1]}
 
     def _large(self, prototype: Prototype, limit: int) -> dict[str, bytes]:
         key = "large", id(prototype.image), limit

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from whatwhere.jobs import Job
+from whatwhere.prototypes._method import TargetMethod
 from whatwhere.prototypes.examples import DatasetExamples
 from whatwhere.prototypes.maco import Maco
 from whatwhere.prototypes.record import Prototype
@@ -157,11 +159,11 @@ def read_source(prototypes: Any, targets: Any, method: Any, model: VisionModel |
 
     Parameters
     ----------
-    prototypes : Prototype, sequence of Prototype, Job, or VisionModel
+    prototypes : Prototype, sequence or mapping of Prototype, Job, or VisionModel
         Records, the job that makes them, or the network that they are to be of.
     targets : targets or None
         With a network, what is to be excited.
-    method : Maco or None
+    method : Maco, FourierVisualization or None
         With a network, how.
     model : VisionModel or None
         With records, their network.
@@ -183,6 +185,11 @@ def read_source(prototypes: Any, targets: Any, method: Any, model: VisionModel |
     if _is_model(prototypes):
         if targets is None:
             raise TypeError("targets: wanted what is to be excited, such as PrototypeView(model, ['tench']), got none.")
+        if method is not None and not isinstance(method, TargetMethod):
+            raise TypeError(
+                f"method: wanted Maco or FourierVisualization, got {type(method).__name__}. What begins with photos "
+                "makes its own job: PrototypeView(Accentuation(…).submit(model, photo, targets), model=model)."
+            )
         job = (method or Maco()).submit(prototypes, targets)
         return Source(job, [], prototypes, images)
     if targets is not None or method is not None:
@@ -193,7 +200,7 @@ def read_source(prototypes: Any, targets: Any, method: Any, model: VisionModel |
         )
     if isinstance(prototypes, Job):
         return Source(prototypes, prototypes.record or [], model, images)
-    records = list(prototypes) if isinstance(prototypes, list | tuple) else [prototypes]
+    records = _flat(prototypes)
     if not records or not all(isinstance(each, Prototype) for each in records):
         got = next((type(each).__name__ for each in records if not isinstance(each, Prototype)), "none")
         raise TypeError(
@@ -203,6 +210,15 @@ def read_source(prototypes: Any, targets: Any, method: Any, model: VisionModel |
     if model is not None:
         _check_weights(records, model)
     return Source(None, records, model, images)
+
+
+def _flat(prototypes: Any) -> list[Any]:
+    """Return the records of lists and mappings, which `Accentuation` gives for several photos and targets."""
+    if isinstance(prototypes, Mapping):
+        prototypes = list(prototypes.values())
+    if not isinstance(prototypes, list | tuple):
+        return [prototypes]
+    return [record for each in prototypes for record in (each if isinstance(each, list | tuple) else [each])]
 
 
 def _is_model(value: Any) -> bool:

@@ -192,6 +192,11 @@ def about(prototype: Prototype) -> list[list[str]]:
         ["Picture", f"{height} x {width} pixels; {_drawn_how(prototype)}"],
         ["Seed", str(prototype.seed)],
     ]
+    if prototype.seed_image is not None:
+        told.append(["Photo", prototype.photo or "not named"])
+    if prototype.distance is not None and prototype.steps:
+        held = f"in {getattr(method, 'layer', None)}, weight {getattr(method, 'weight', 0):g}"
+        told.append(["Held near it", f"{held}; {prototype.distance[-1]:.3g} away at the last step"])
     if prototype.before is not None and prototype.after is not None:
         told.append(["Whole picture", f"{prototype.before:.4g} before, {prototype.after:.4g} after"])
     told += [

@@ -19,7 +19,7 @@ from whatwhere.widgets._proto_words import class_of, concept_of
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL import Image
 
@@ -42,12 +42,12 @@ class PrototypeView(LinkedView):
 
     Parameters
     ----------
-    prototypes : Prototype, sequence of Prototype, Job of them, or VisionModel
+    prototypes : Prototype, sequence or mapping of Prototype, Job of them, or VisionModel
         Records; a job (``Maco(…).submit(…)``), which is started at first display and shown while it runs; or, with
         `targets`, a network: the job is then made here.
     targets : Target, class name, class id, or a sequence of them, optional
         With a network, what to excite.
-    method : Maco, optional
+    method : Maco or FourierVisualization, optional
         With a network, how; by default ``Maco()``. Several seeds, ``Maco(seed=(0, 1, 2))``, are shown side by side.
     model : VisionModel, optional
         With records or a job, their network; needed for `images`.
@@ -79,6 +79,9 @@ class PrototypeView(LinkedView):
 
     Notes
     -----
+    Accentuated photos (`Accentuation`) are shown beside themselves: the edge between before and after is dragged, or
+    moved with the arrow keys, and what was changed is drawn over the photo in grey.
+
     A prototype is not data: it is made to excite the target, and nothing says that the network treats it as it treats
     photos (arXiv:2306.04719). Look at the photos beside it.
 
@@ -132,7 +135,7 @@ class PrototypeView(LinkedView):
     @overload
     def __init__(
         self,
-        prototypes: Prototype | Sequence[Prototype] | Job[list[Prototype]],
+        prototypes: Prototype | Sequence[Prototype] | Mapping[str, Prototype] | Job[list[Prototype]],
         *,
         model: VisionModel | None = None,
         images: Any = None,

@@ -6,7 +6,7 @@ import { fitCanvas } from "../shared/canvas";
 import type { Bitmaps } from "./bitmaps";
 import { paintChip } from "./chip";
 import type { Context, Part } from "./context";
-import { paintProto, smallPieces } from "./painting";
+import { fadeOf, paintProto, smallPieces } from "./painting";
 import type { Proto } from "./state";
 import { cardLabel, valueWords } from "./words";
 
@@ -63,8 +63,7 @@ export function makeCards({ model, state, act, signal }: Context, bitmaps: Bitma
     fitCanvas(card.canvas, card.frame);
     const brush = card.canvas.getContext("2d");
     const pieces = smallPieces(model, bitmaps, face);
-    if (brush && pieces)
-      paintProto(brush, pieces, model.get("transparency") ? model.get("percentile") : null);
+    if (brush && pieces) paintProto(brush, pieces, fadeOf(model, face));
   }
 
   return {

@@ -1,4 +1,4 @@
-/** What belongs to drawing: the frames of the way, transparency, and the photo before. */
+/** What belongs to drawing: the frames of the way; transparency, or what was changed in a photo. */
 import { h, on, setAttribute, setText, show } from "../../core/dom";
 import type { Context, Part } from "./context";
 import { stepWords } from "./words";
@@ -31,7 +31,6 @@ function setSlider({ input, output }: Slider, value: number, max: number, words:
 export function makeControls({ model, state, act, signal }: Context): Part {
   const way = makeSlider("Step", "What the picture was on the way", 1);
   const shown = makeSlider("Fade below", "Pixels that mattered less than this percentile fade out", 100);
-  const before = makeSlider("Before", "How much of the photo before is shown", 100);
   const transparency = h(
     "button",
     { class: "tog", type: "button", title: "Fades out what did not matter (Space)" },
@@ -39,16 +38,11 @@ export function makeControls({ model, state, act, signal }: Context): Part {
   );
   const difference = h(
     "button",
-    { class: "tog", type: "button", title: "What was changed in the photo" },
+    { class: "tog", type: "button", title: "What was changed in the photo, and where" },
     "Difference",
   );
   const toggles = h("div", { class: "row", role: "group", "aria-label": "Layers" }, transparency, difference);
-  const node = h(
-    "div",
-    { class: "drawing" },
-    h("div", { class: "sliders" }, way.node, shown.node, before.node),
-    toggles,
-  );
+  const node = h("div", { class: "drawing" }, h("div", { class: "sliders" }, way.node, shown.node), toggles);
   let last = 1;
   on(
     way.input,
@@ -57,12 +51,6 @@ export function makeControls({ model, state, act, signal }: Context): Part {
     signal,
   );
   on(shown.input, "input", () => act.setPercentile(Number(shown.input.value)), signal);
-  on(
-    before.input,
-    "input",
-    () => act.setWipe(Number(before.input.value) > 0 ? Number(before.input.value) / 100 : null),
-    signal,
-  );
   on(transparency, "click", () => act.toggleTransparency(), signal);
   on(difference, "click", () => act.toggle("difference"), signal);
   return {
@@ -78,10 +66,9 @@ export function makeControls({ model, state, act, signal }: Context): Part {
       setSlider(shown, percentile, 100, `${percentile}\u00a0%`);
       shown.input.disabled = !model.get("transparency");
       setAttribute(transparency, "aria-pressed", model.get("transparency") ? "true" : "false");
-      show(before.node, here.seeded);
+      show(shown.node, !here.seeded);
+      show(transparency, !here.seeded);
       show(difference, here.seeded);
-      const share = Math.round(100 * (state.wipe ?? 0));
-      setSlider(before, share, 100, `${share}\u00a0%`);
       setAttribute(difference, "aria-pressed", state.difference ? "true" : "false");
     },
   };

@@ -92,6 +92,11 @@ export function paintProto(brush: CanvasRenderingContext2D, pieces: Pieces, perc
   if (mask) applyMask(brush, mask);
 }
 
+/** Percentile from which a prototype is opaque; null where all of it is shown, as of a photo. */
+export function fadeOf(model: AnyModel<ProtoTraits>, proto: Proto): number | null {
+  return model.get("transparency") && !proto.seeded ? model.get("percentile") : null;
+}
+
 /** Draws the photo over the left part of an accentuated one. */
 export function paintBefore(
   brush: CanvasRenderingContext2D,

@@ -65,9 +65,9 @@ export function makeScale(): Part {
       setText(high, amount(last));
       const lines = [
         "│\u00a0photos",
-        here.after === null ? "" : "◆\u00a0prototype",
+        here.after === null ? "" : here.seeded ? "◆\u00a0accentuated" : "◆\u00a0prototype",
         here.crops === null ? "" : "━\u00a0its\u00a0crops",
-        here.before === null ? "" : "○\u00a0noise",
+        here.before === null ? "" : here.seeded ? "○\u00a0before" : "○\u00a0noise",
       ];
       setText(key, lines.filter(Boolean).join(" \u00a0 "));
       const told = comparisonWords(examples, here);

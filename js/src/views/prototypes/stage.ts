@@ -5,9 +5,18 @@ import { makeAbout, makePopover } from "../shared/popover";
 import type { Bitmaps } from "./bitmaps";
 import { paintChip } from "./chip";
 import type { Context, Part } from "./context";
-import { bestPieces, framePieces, type Pieces, paintBefore, paintDifference, paintProto } from "./painting";
+import {
+  bestPieces,
+  fadeOf,
+  framePieces,
+  type Pieces,
+  paintBefore,
+  paintDifference,
+  paintProto,
+} from "./painting";
 import type { Proto, Shown } from "./state";
-import { DRAG, frameWords, pictureLabel, readsWords, variantWords } from "./words";
+import { followWipe, makeWipe, shareOf, type Wipe } from "./wipe";
+import { CHANGED, frameWords, pictureLabel, readsWords, variantWords } from "./words";
 
 const TITLE = "How this prototype was made";
 
@@ -58,6 +67,7 @@ interface Place {
   canvas: HTMLCanvasElement;
   tag: HTMLElement;
   caption: HTMLElement;
+  wipe: Wipe;
 }
 
 /** Makes the picture, or the pictures. */
@@ -90,15 +100,16 @@ export function makeStage(context: Context, bitmaps: Bitmaps): StagePart {
     signal,
   );
   on(pictures, "keydown", (event) => followKey(context, event, shown, numberOf(event.target)), signal);
-  followWipe(context, pictures, () => shown?.here?.seeded ?? false);
+  followWipe(context, pictures, () => (shown?.here?.seeded ?? false) && !state.difference);
 
   function make(): HTMLElement {
     const canvas = h("canvas", { "aria-hidden": "true" });
     const tag = h("div", { class: "tag", hidden: true });
-    const frame = h("div", { class: "pic", role: "application", tabindex: 0 }, canvas, tag);
+    const wipe = makeWipe();
+    const frame = h("div", { class: "pic" }, canvas, tag, ...wipe.nodes);
     const caption = h("figcaption", { class: "sm mut" });
     const figure = h("figure", { class: "proto" }, frame, caption);
-    places.set(figure, { frame, canvas, tag, caption });
+    places.set(figure, { frame, canvas, tag, caption, wipe });
     return figure;
   }
 
@@ -118,9 +129,13 @@ export function makeStage(context: Context, bitmaps: Bitmaps): StagePart {
     drawn = true;
     const photo = bitmaps.get(state.kept.get(proto.number)?.seed);
     const after = bitmaps.get(state.kept.get(proto.number)?.image);
-    if (state.difference && photo && after) paintDifference(brush, photo, after);
-    else paintProto(brush, pieces, model.get("transparency") ? model.get("percentile") : null);
-    if (photo && state.wipe !== null) paintBefore(brush, photo, state.wipe, scale);
+    const compared = proto.seeded && photo !== null;
+    if (compared && state.difference && after) {
+      paintDifference(brush, photo, after);
+      return;
+    }
+    paintProto(brush, pieces, fadeOf(model, proto));
+    if (compared) paintBefore(brush, photo, shareOf(state), scale);
   }
 
   return {
@@ -141,10 +156,20 @@ export function makeStage(context: Context, bitmaps: Bitmaps): StagePart {
         if (!place || !proto) return;
         figure.dataset.number = String(proto.number);
         setAttribute(figure, "data-here", (list.length > 1 && proto === here) || null);
+        setAttribute(place.frame, "data-seeded", proto.seeded || null);
+        setAttribute(place.frame, "role", proto.seeded ? "group" : "application");
+        setAttribute(place.frame, "tabindex", proto.seeded ? null : 0);
         setAttribute(place.frame, "aria-label", pictureLabel(proto, now));
+        place.wipe.update(proto, now, state);
         setText(place.caption, list.length > 1 ? variantWords(proto) : "");
         show(place.caption, list.length > 1);
-        const told = now.frame !== null ? frameWords(now) : proto.seeded && state.wipe === null ? DRAG : "";
+        const told = proto.seeded
+          ? state.difference
+            ? CHANGED
+            : ""
+          : now.frame !== null
+            ? frameWords(now)
+            : "";
         setText(place.tag, told);
         show(place.tag, told !== "");
         draw(place, proto, now);
@@ -176,8 +201,10 @@ function followKey(
   number: number | null,
 ): void {
   if (event.ctrlKey || event.metaKey || event.altKey || !shown) return;
-  if (event.key === " ") act.toggleTransparency();
-  else if (event.key === "Enter" && number !== null) act.choose(number);
+  if (event.key === "Enter" && number !== null) act.choose(number);
+  else if (shown.here?.seeded)
+    return; // its keys are those of the handle
+  else if (event.key === " ") act.toggleTransparency();
   else {
     const last = (shown.frames?.steps.length ?? 1) - 1;
     const at = state.frame ?? last;
@@ -186,29 +213,4 @@ function followKey(
     act.setFrame(next >= last ? null : Math.max(0, next));
   }
   event.preventDefault();
-}
-
-/** Dragging over an accentuated photo wipes between it and the photo that it was. */
-function followWipe({ act, signal }: Context, pictures: HTMLElement, possible: () => boolean): void {
-  let dragging: HTMLElement | null = null;
-  const move = (event: PointerEvent) => {
-    if (!dragging) return;
-    const edges = dragging.getBoundingClientRect();
-    act.setWipe(Math.max(0, Math.min(1, (event.clientX - edges.left) / edges.width)));
-  };
-  on(
-    pictures,
-    "pointerdown",
-    (event) => {
-      const frame = (event.target as Element).closest<HTMLElement>(".pic");
-      if (!frame || !possible() || event.button !== 0) return;
-      dragging = frame;
-      frame.setPointerCapture(event.pointerId);
-      move(event);
-    },
-    signal,
-  );
-  on(pictures, "pointermove", move, signal);
-  for (const type of ["pointerup", "pointercancel"] as const)
-    on(pictures, type, () => (dragging = null), signal);
 }

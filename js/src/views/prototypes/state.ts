@@ -17,7 +17,7 @@ export interface ViewState {
   together: boolean;
   /** Whether examples are shown as whole photos. */
   photos: boolean;
-  /** How much of the width shows the photo that was accentuated, from 0 to 1; null for none of it. */
+  /** How much of the width shows the photo that was accentuated, from 0 to 1; null before anybody moved the edge. */
   wipe: number | null;
   /** Whether what the accentuation changed is drawn. */
   difference: boolean;

@@ -15,6 +15,7 @@ export const KEYS: readonly [string[], string][] = [
   [["←", "→", "↑", "↓"], "walk prototypes; on the picture, the frames of its way"],
   [["Home", "End"], "on the picture, how it began and what it became"],
   [["Space"], "on the picture, transparency on or off"],
+  [["drag"], "on an accentuated photo, wipe between before and after; arrows move the handle"],
   [["Enter"], "on a photo, select it in linked views"],
   [["Esc"], "close, stop, back to what it became"],
   [["?"], "this list"],
@@ -25,7 +26,9 @@ export function amount(value: number): string {
   return plainAmount(value).replace("-", "−");
 }
 
-export const DRAG = "Drag to see the photo before";
+/** The sides of an accentuated photo. */
+export const [BEFORE, AFTER] = ["Before", "After"];
+export const CHANGED = "What was changed, over the photo in grey";
 
 /** What a prototype is, and is not; each with where that was shown. */
 export const CAUTIONS: readonly [string, string][] = [
@@ -75,9 +78,12 @@ export function headWords(model: AnyModel<ProtoTraits>, shown: Shown, kernel: Ke
     done: "",
   };
   const seeds = protos.length > faces.length ? `, ${counted(protos.length, "prototype")}` : "";
-  const what = faces.length
-    ? `What would excite it most: ${counted(faces.length, "target")}${seeds}`
-    : "Prototypes";
+  const accentuated = protos.length > 0 && protos.every(({ seeded }) => seeded);
+  const what = accentuated
+    ? `Photos accentuated to excite it: ${counted(faces.length, "target")}${seeds}`
+    : faces.length
+      ? `What would excite it most: ${counted(faces.length, "target")}${seeds}`
+      : "Prototypes";
   return {
     title: model.get("_title") || "Prototypes",
     subtitle: what,
@@ -107,23 +113,36 @@ export function cardLabel(proto: Proto): string {
   return `${proto.letter ? `${proto.letter}, ` : ""}${proto.label}${value ? `, ${proto.unit} ${value}` : ""}`;
 }
 
+/** What a prototype begins with. */
+export function startWords({ seeded }: Proto): string {
+  return seeded ? "photo" : "noise";
+}
+
+/** Where the edge between before and after is. */
+export function wipeWords(share: number): string {
+  const percent = Math.round(100 * share);
+  if (percent === 0) return "all after";
+  return percent === 100 ? "all before" : `${percent}\u00a0% before on the left, after on the right`;
+}
+
 /** What is said of the step that is drawn. */
 export function frameWords({ here, frames, frame }: Shown): string {
   if (!here) return "";
   if (frame === null || !frames) return `step ${count(here.steps)}`;
   const step = frames.steps[frame] ?? 0;
-  return step === 0 ? "noise" : `step ${count(step)}`;
+  return step === 0 ? startWords(here) : `step ${count(step)}`;
 }
 
 /** What stands beside the slider of steps. */
 export function stepWords({ here, frames, frame }: Shown): string {
   const step = frame === null || !frames ? (here?.steps ?? 0) : (frames.steps[frame] ?? 0);
-  return step === 0 ? "noise" : count(step);
+  return step === 0 && here ? startWords(here) : count(step);
 }
 
 /** What the picture is called by a screen reader. */
 export function pictureLabel(proto: Proto, shown: Shown): string {
   const many = shown.members.length > 1 ? `, ${proto.variant}` : "";
+  if (proto.seeded) return `Photo accentuated for ${proto.label}${many}, ${frameWords(shown)}.`;
   const keys = shown.frames ? " Arrow keys walk the frames of its way." : "";
   return `Prototype of ${proto.label}${many}, ${frameWords(shown)}.${keys} Space shows or hides what did not matter.`;
 }
@@ -152,7 +171,9 @@ export function comparisonWords(
   const crops = proto.crops
     ? `; its crops, which were climbed, ${amount(proto.crops[0])} ± ${amount(proto.crops[1])}`
     : "";
-  return `The whole prototype gives ${amount(proto.after)}, ${than}${crops}. ${strongest.replace("the", "The")}.`;
+  const whole = proto.seeded ? "The accentuated photo" : "The whole prototype";
+  const begun = proto.seeded && proto.before !== null ? ` (${amount(proto.before)} before)` : "";
+  return `${whole} gives ${amount(proto.after)}${begun}, ${than}${crops}. ${strongest.replace("the", "The")}.`;
 }
 
 /** What an example is called by a screen reader. */

@@ -326,7 +326,7 @@ def test_every_message_kind_has_a_handler_that_exists(view):
 
 def test_unknown_options_and_strange_banks_are_refused(made, pictures):
     model, bank = made()
-    with pytest.raises(TypeError, match=r"ConceptExplorer: unknown option 'opacty'; wanted one of \['hidden'"):
+    with pytest.raises(TypeError, match=r"ConceptExplorer: unknown option 'opacty'; wanted one of \['card_kind'"):
         ww.ConceptExplorer(bank, model, opacty=0.5)
     with pytest.raises(TypeError, match=r"bank: wanted a ConceptBank or a Job that makes one, .* got Craft"):
         ww.ConceptExplorer(bank.method, model)

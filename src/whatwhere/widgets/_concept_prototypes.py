@@ -11,7 +11,7 @@ from whatwhere.widgets._proto_data import Budget, PrototypeData
 from whatwhere.widgets._proto_words import about, code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from whatwhere.jobs import Job
     from whatwhere.prototypes.maco import Maco
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from whatwhere.widgets._growth import Growth
     from whatwhere.widgets._view import FrameGate
 
-_NOTEBOOK = Budget(22_000, 14_000, 0, 0, all=False)
+_NOTEBOOK = Budget(21_500, 11_500, 0, 0, all=False)
 _PAGE = Budget(200_000, 600_000, 0, 0, all=True)
 _SHARE = 15  # see `PrototypeView`: drawing stays a small part of the work
 
-#: Bytes that prototypes take of what a notebook saves, where there are some.
-RESERVED = _NOTEBOOK.small + _NOTEBOOK.large
+_CARDS = 12  # where there are more concepts, half as many have a card, and the list shows no prototypes
+
+_SPARE = 6_000  # bytes of a notebook that nothing else takes
 
 
 class CardPictures:
@@ -33,6 +34,27 @@ class CardPictures:
     def __init__(self) -> None:
         self._data = PrototypeData()
         self._next = 0.0
+
+    @staticmethod
+    def taken(told: Mapping[str, Any], *, growing: bool) -> int:
+        """Return how many bytes of what a notebook saves prototypes take from the rest.
+
+        Parameters
+        ----------
+        told : mapping
+            ``_prototypes`` on the wire.
+        growing : bool
+            Whether they grow: what they will take is not known then, and nothing is to move meanwhile.
+
+        Returns
+        -------
+        int
+            Bytes; 0 where there are none.
+        """
+        if not told:
+            return 0
+        small = _NOTEBOOK.small if growing else len(told["mosaic"]) + len(told["alpha"])
+        return max(0, small + _NOTEBOOK.large - _SPARE)
 
     @property
     def due(self) -> bool:
@@ -79,18 +101,16 @@ class CardPictures:
             "side": drawn["_side"],
             "columns": drawn["_columns"],
         }
-        large = {str(k): drawn["_large"][str(ids.index(k))] | _describe(found[k]) for k in looked_at}
+        large = {
+            str(k): drawn["_large"][str(ids.index(k))] | {"about": about(found[k]), "code": code_of(found[k])}
+            for k in looked_at
+        }
         self._next = time.monotonic() + _SHARE * (time.monotonic() - begin)
         return {"_prototypes": told, "_prototype": large}
 
     def clear(self) -> None:
         """Forget all pictures."""
         self._data.clear()
-
-
-def _describe(prototype: Prototype) -> dict[str, Any]:
-    cautions = [["Caution", said] for said in prototype.caveats()]
-    return {"about": [*about(prototype), *cautions], "code": code_of(prototype)}
 
 
 class Prototyping(Answering):
@@ -106,6 +126,8 @@ class Prototyping(Answering):
     _drawn_cards: tuple[object, ...]
     selected_concepts: Any
     merged: Any
+    hidden: Any
+    pinned: Any
 
     @property
     def prototypes(self) -> list[Prototype | None]:
@@ -171,14 +193,21 @@ class Prototyping(Answering):
         found = growth.found(bank)
         status, active = growth.status(bank, self._explored.why_no_net, self._without()), growth.active
         opened = next((k for k in (*self.selected_concepts[-1:], *found) if k in found), None)
-        wanted = (*found.items(), opened, active)
+        cards = self._cards_first(found)
+        shown = {k: each for k, each in found.items() if k in cards or k == opened}
+        wanted, frame = (*shown.items(), opened, active), None
         if self._drawn_cards != wanted and (force or not active or self._cards.due):
             frame = self._gate.frame(force=force or not active)
-            if frame is not None:
-                self.write(**self._cards.traits(found, opened, growing=active), _growing=status, _seq=frame)
-                self._drawn_cards = wanted
+        if frame is not None:
+            self.write(**self._cards.traits(shown, opened, growing=active), _growing=status, _seq=frame)
+            self._drawn_cards = wanted
         elif {**status, "eta": None} != {**self._growing, "eta": None}:
             self.write(_growing=status)
+
+    def _cards_first(self, ids: Iterable[int]) -> list[int]:
+        """Return those of some concepts that have a card, as the browser orders them, and some to spare."""
+        seen = [k for k in ids if k not in self.hidden]
+        return sorted(seen, key=lambda k: k not in self.pinned)[:_CARDS]
 
     def _grown_page(self) -> dict[str, Any]:
         """Return what an exported page shows: all prototypes large, and nothing that grows."""

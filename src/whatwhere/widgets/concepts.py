@@ -17,7 +17,7 @@ from whatwhere.widgets._arrivals import ARRIVED, Arriving, free_name
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
 from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
-from whatwhere.widgets._concept_prototypes import RESERVED, CardPictures, Prototyping
+from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
@@ -231,7 +231,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
         if self._source is not None:
             self._unwatch = self._source.watch(lambda _: self._say("bank"))
         self.observe(self._on_choice, ["selected_concepts", "selected_image", "map_kind"])
-        self.observe(lambda _: self._say("growth"), "merged")
+        self.observe(lambda _: self._say("growth"), ["merged", "hidden", "pinned"])
 
     # -- for Python ---------------------------------------------------------------------------------------------------
 
@@ -560,8 +560,8 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
 
     @property
     def _room(self) -> Budget:
-        """How much the concepts may hold; prototypes take their part."""
-        taken = RESERVED if self._prototypes else 0
+        """How much the concepts may hold; prototypes take their part of it."""
+        taken = CardPictures.taken(self._prototypes, growing=self._growth.active)
         return NOTEBOOK._replace(total=NOTEBOOK.total - taken)
 
     def _looking(self) -> Job[ConceptBank]:

@@ -51,13 +51,9 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore,
   const facts = makeFacts(context);
   const split = makeSplit(context);
   const note = makeNote(context, name);
-  const node = h(
-    "section",
-    { class: "band", "aria-label": "The opened concept" },
-    head,
-    merged.node,
-    h("div", { class: "shows" }, proto.node, h("div", {}, crops.node, facts.node, note.node, split.node)),
-  );
+  const told = h("div", {}, crops.node, facts.node, note.node, split.node);
+  const shows = h("div", { class: "shows" }, proto.node, told);
+  const node = h("section", { class: "band", "aria-label": "The opened concept" }, head, merged.node, shows);
   const parts = [tabs, merged, proto, crops, facts, note, split];
   let opened: number | null = null;
 
@@ -88,6 +84,7 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore,
       field.update(shown.opened);
       setText(weight, weightWords(shown.opened));
       for (const part of parts) part.update(shown);
+      setAttribute(shows, "data-grown", proto.node.hidden ? null : 1);
     },
   };
 }

@@ -359,7 +359,7 @@ export function growingWords(
   const reached = `step ${count(steps)} of ${count(wanted)}`;
   if (state === "computing") {
     if (kernel === "saved" || kernel === "silent")
-      return { verb: "Stop", words: `Prototypes at ${reached}`, spoken: "", hint: "" };
+      return { verb: "Continue", words: `Prototypes at ${reached}`, spoken: "", hint: "" };
     const left = eta === null || eta === undefined ? "" : DOT + remaining(eta);
     const words = steps > 0 ? `Growing prototypes, ${reached}${left}` : "Growing prototypes";
     return { verb: "Stop", words, spoken: "Growing prototypes", hint: "What there is stays" };

@@ -1,5 +1,5 @@
 /** A realistic state of a ConceptExplorer: three concepts, two photos, an affine head of four classes. */
-import type { BankInfo, ConceptTraits, CropInfo } from "../src/core/concept_wire";
+import type { BankInfo, ConceptTraits, CropInfo, Growing } from "../src/core/concept_wire";
 import type { Traits } from "../src/core/wire";
 import { FakeModel } from "./fake";
 
@@ -24,6 +24,18 @@ export function halvesOf(values: number[]): DataView {
   });
   return shifted(new Uint8Array(Uint16Array.from(bits).buffer));
 }
+
+export const GROWING: Growing = {
+  state: "empty",
+  steps: 0,
+  wanted: 0,
+  eta: null,
+  missing: 3,
+  resumes: false,
+  gone: false,
+  reason: "",
+  error: null,
+};
 
 export function makeBank(more: Partial<BankInfo> = {}, ids = [4, 0, 8]): BankInfo {
   const each = <T>(make: (place: number) => T) => ids.map((_, place) => make(place));
@@ -98,6 +110,8 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     hidden: [],
     pinned: [],
     merged: [],
+    card_kind: "prototypes",
+    percentile: 80,
     _title: "EfficientNet-Lite0",
     _target: "tench",
     _bank: makeBank(),
@@ -122,6 +136,9 @@ export function makeConceptState(more: Partial<ConceptTraits> = {}): ConceptTrai
     _status: { state: "done", stage: null, done: 1, total: 1, eta: null, error: null },
     _seq: 1,
     _model: { given: true, reason: "", photos: "", split: "", rank: "", most: 12 },
+    _prototypes: {},
+    _prototype: {},
+    _growing: GROWING,
     _selection: "IPY_MODEL_selection",
     _kernel: true,
     ...more,

@@ -326,7 +326,7 @@ def test_every_message_kind_has_a_handler_that_exists(view):
 
 def test_unknown_options_and_strange_banks_are_refused(made, pictures):
     model, bank = made()
-    with pytest.raises(TypeError, match=r"ConceptExplorer: unknown option 'opacty'; wanted one of \['hidden'"):
+    with pytest.raises(TypeError, match=r"ConceptExplorer: unknown option 'opacty'; wanted one of \['card_kind'"):
         ww.ConceptExplorer(bank, model, opacty=0.5)
     with pytest.raises(TypeError, match=r"bank: wanted a ConceptBank or a Job that makes one, .* got Craft"):
         ww.ConceptExplorer(bank.method, model)
@@ -875,6 +875,41 @@ def test_what_is_saved_with_a_notebook_is_small(lite, model, photos, size, tmp_p
     assert len(state["_photos"]) == min(count, 40)
     assert len(state["_effects"]) == 2 * rank * 1000
     assert all(len([c for c in row if c["kind"] == "active"]) >= min(3, count) for row in state["_crops"])
+    view.close()
+
+
+def grown(bank, photos):
+    """Prototypes of a bank's concepts, as large as real ones; photos compress as badly as they do."""
+    method, targets = ww.Maco(steps=128, size=320, frames=0), ww.targets.concepts(bank)
+    y, x = np.mgrid[:320, :320]
+    for k, target in enumerate(targets):
+        photo = list(photos.values())[k % len(photos)]
+        image = np.asarray(Image.fromarray(photo).convert("RGB").resize((320, 320)), dtype=np.float32) / 255
+        alpha = np.exp(-((y - 9 * k) ** 2 + (x - 160) ** 2) / 9000) * (1 + np.random.default_rng(k).random((320, 320)))
+        trace = np.linspace(0, 1, 128, dtype=np.float32)
+        yield ww.Prototype(
+            image, alpha.astype(np.float32), trace, trace.copy(), target.label, (target.layer,), target.told(), target,
+            0, np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, np.int64), 0.1, 2.5, "", "photos", method,
+            bank.provenance, 1024,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(10, 50), (40, 50)])
+def test_prototypes_take_no_more_of_a_notebook(lite, model, photos, size, tmp_path):
+    rank, count = size
+    bank = crowd(lite, photos, rank=rank, count=count)
+    view = looked(ww.ConceptExplorer(bank, model, prototypes=list(grown(bank, photos))))
+    assert saved_bytes(view) < 300_000
+    assert len(view._images) >= 6
+    assert all(len(row) >= (2 if rank == 10 else 1) for row in view._crops)
+    assert view._prototypes["ids"] == list(bank.ids[:12])
+    assert view._prototypes["side"] >= 64  # photos, which have more to tell than prototypes
+    assert max(Image.open(io.BytesIO(view._prototype[str(bank.ids[0])]["image"])).size) >= 128
+    view.pinned = [bank.ids[-1]]
+    assert bank.ids[-1] in view._prototypes["ids"]
+    page = view.to_html(tmp_path / "page.html")
+    assert page.stat().st_size < 4_000_000
+    assert len(view.exported_state()["_prototype"]) == rank
     view.close()
 
 

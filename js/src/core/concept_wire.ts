@@ -1,5 +1,6 @@
 /** What travels between Python and a ConceptExplorer: traits and messages. */
 import * as wire from "../../../src/whatwhere/widgets/wire.json";
+import type { LargeInfo } from "./proto_wire";
 import type { Failure, ImageInfo, State, StripInfo, ThumbnailsReply, ThumbnailsWanted } from "./wire";
 
 export type MapKind = "codes" | "implicit" | "occlusion";
@@ -97,6 +98,44 @@ export interface ModelInfo {
   most: number;
 }
 
+export type CardKind = "prototypes" | "crops";
+
+/** Prototypes of concepts, in the order of the mosaics. */
+export interface ConceptProtos {
+  ids: number[];
+  /** Height and width of each, in pixels. */
+  sizes: [number, number][];
+  /** One JPEG with all of them, and one with their alpha, half as large. */
+  mosaic: DataView;
+  alpha: DataView;
+  side: number;
+  columns: number;
+}
+
+/** A prototype that is looked at: larger, and how it was made. */
+export interface OpenedProto extends LargeInfo {
+  about: [string, string][];
+  code: string;
+}
+
+/** How far prototypes have grown. */
+export interface Growing {
+  state: State;
+  steps: number;
+  wanted: number;
+  /** Seconds left. */
+  eta: number | null;
+  /** How many concepts have none that is finished. */
+  missing: number;
+  /** Whether what was stopped can go on. */
+  resumes: boolean;
+  /** Those that there were are of other directions than the concepts have now. */
+  gone: boolean;
+  /** Why none can be grown; empty if they can. */
+  reason: string;
+  error: Failure | null;
+}
+
 /** The traits of a ConceptExplorer. Public ones are written by both sides, the others by Python only. */
 export interface ConceptTraits extends Record<string, unknown> {
   selected_concepts: number[];
@@ -112,6 +151,10 @@ export interface ConceptTraits extends Record<string, unknown> {
   pinned: number[];
   /** Ids of concepts that are shown as one, by the first of them. */
   merged: number[][];
+  /** What the cards show in large. */
+  card_kind: CardKind;
+  /** Of a prototype's alpha, from which a pixel is opaque, 0 to 100. */
+  percentile: number;
   _title: string;
   _target: string;
   _bank: Partial<BankInfo>;
@@ -144,6 +187,10 @@ export interface ConceptTraits extends Record<string, unknown> {
   _status: Partial<ConceptStatus>;
   _seq: number;
   _model: ModelInfo;
+  _prototypes: Partial<ConceptProtos>;
+  /** By the concept's id: of the one that is opened, in a page of all. */
+  _prototype: Record<string, OpenedProto>;
+  _growing: Partial<Growing>;
   /** Reference to the selection's model. */
   _selection: string;
   _kernel: boolean;
@@ -162,6 +209,8 @@ export type ConceptPublic = Pick<
   | "hidden"
   | "pinned"
   | "merged"
+  | "card_kind"
+  | "percentile"
 >;
 
 export const CONCEPT_PUBLIC: readonly string[] = wire.concepts.public_traits;
@@ -188,6 +237,8 @@ export interface ConceptSent {
   photo: { name: string };
   /** Another number of concepts. */
   rank: { concepts: number };
+  /** Prototypes begin to grow, or go on; or stop. */
+  grow: { on: boolean };
   /** The photo at its own size. */
   full: { image: string };
   thumbnails: ThumbnailsWanted;

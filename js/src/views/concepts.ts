@@ -31,6 +31,8 @@ import { History } from "./concepts/history";
 import { makeLegend } from "./concepts/legend";
 import { makeMaps } from "./concepts/maps";
 import { makeDrawing, makePicture, makePictureBar } from "./concepts/picture";
+import { Protos } from "./concepts/protos";
+import { makeCardKinds, makeGrowing } from "./concepts/prototypes";
 import { makeRank } from "./concepts/rank";
 import { Sprite } from "./concepts/sprite";
 import { deriveShown, type Shown, type ViewState } from "./concepts/state";
@@ -41,6 +43,7 @@ import evidence from "./concepts/style/evidence.css";
 import layout from "./concepts/style/layout.css";
 import narrow from "./concepts/style/narrow.css";
 import picture from "./concepts/style/picture.css";
+import grown from "./concepts/style/prototypes.css";
 import { headWords, KEYS, kernelWords, selectionWords, targetWords } from "./concepts/words";
 import { makeArriving } from "./shared/arriving";
 import { makeHead } from "./shared/head";
@@ -49,7 +52,7 @@ import shared from "./shared/style.css";
 
 type Model = AnyModel<ConceptTraits>;
 
-const STYLE = [base, shared, layout, picture, cards, evidence, detail, narrow].join("");
+const STYLE = [base, shared, layout, picture, cards, evidence, detail, grown, narrow].join("");
 
 /** A screen reader hears of a selection once it rests this long, in milliseconds. */
 const ANNOUNCE = 400;
@@ -103,6 +106,10 @@ function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: Concept
     image: shown.image?.name ?? "",
     map: shown.missing ? "codes" : shown.kind,
     photos: shown.image || shown.awaited ? 1 : 0,
+    grown: model.get("_prototypes")?.ids?.length ?? 0,
+    growing: model.get("_growing")?.state ?? "",
+    grownsteps: model.get("_growing")?.steps ?? 0,
+    cards: model.get("card_kind") ?? "",
     kernel: kernel.reachable ? 1 : 0,
   };
   for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
@@ -137,15 +144,17 @@ function makeParts(context: Context) {
   const picture = makePicture(context, photos, maps);
   const legend = makeLegend(context);
   const drawing = makeDrawing(context, picture.saver);
-  const heading = makeHeading(context);
-  const detail = makeDetail(context, sprite, photos);
-  const cards = makeCards(context, sprite, detail.writeNote);
+  const protos = new Protos(model, signal, act.redraw);
+  const heading = makeHeading(context, makeCardKinds(context, protos));
+  const detail = makeDetail(context, sprite, photos, protos);
+  const cards = makeCards(context, sprite, protos, detail.writeNote);
+  const growing = makeGrowing(context);
   const quality = makeQuality();
   const rank = makeRank(context);
   const evidence = makeEvidence(context);
   const changes = makeChanges(context);
   const middle = [bar, picture, legend, drawing, evidence, changes];
-  const right = [heading, cards, rank, quality];
+  const right = [heading, cards, growing, rank, quality];
   const grid = h(
     "div",
     { class: "grid" },

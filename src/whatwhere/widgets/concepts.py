@@ -17,11 +17,13 @@ from whatwhere.widgets._arrivals import ARRIVED, Arriving, free_name
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
 from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
+from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
 from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Showing
+from whatwhere.widgets._growth import Growth, check_prototypes, read_wish
 from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from whatwhere.jobs import Step
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
+    from whatwhere.widgets._budget import Budget
     from whatwhere.widgets._errands import Errand
     from whatwhere.widgets._gallery import Gallery
     from whatwhere.widgets._guests import Seen
@@ -45,7 +48,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 12_000
 
 
-class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing):
+class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPhotos, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
@@ -61,6 +64,10 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
     images : dict, sequence or folder of images, optional
         Whole photos, by the bank's names; others are left out. By default what the network saw of them is shown, which
         a bank that was loaded from a file has not.
+    prototypes : sequence of Prototype, Prototype, Maco, or True, optional
+        Prototypes of the concepts, as ``Maco().run(model, ww.targets.concepts(bank))`` gives, to be shown on the cards.
+        True, or how, has them grown in the background from the first display on; otherwise a button and `grow` do,
+        where there is a network.
     selection : Selection, optional
         Concepts and photo that are chosen, shared with other views; by default one of its own.
     **traits : object
@@ -88,12 +95,16 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
     merged : list of list of int
         Ids of concepts that are shown as one, by the first of them: codes, maps and contributions are the sums of
         theirs, and nothing is fitted anew. See `whatwhere.concepts.bank.ConceptBank.merge`.
+    card_kind : {"prototypes", "crops"}
+        What the cards show in large; default prototypes, where there are some. Crops stay beside them.
+    percentile : float
+        Percentile of a prototype's alpha from which a pixel is opaque, in [0, 100]; default 80. Higher shows less.
 
     Raises
     ------
     TypeError, ValueError
-        If `bank` is something else, the network has other weights than the one that the concepts came from, or none of
-        the images is one of the bank's.
+        If `bank` is something else, the network has other weights than the one that the concepts came from, none of
+        the images is one of the bank's, or none of the prototypes is of one of its concepts.
     TraitError
         If an attribute gets a value it cannot take.
 
@@ -127,6 +138,8 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
     hidden = ConceptIds().tag(sync=True)
     pinned = ConceptIds().tag(sync=True)
     merged = ConceptGroups().tag(sync=True)
+    card_kind = traitlets.Enum(_TOLD["card_kinds"], "prototypes").tag(sync=True)
+    percentile = traitlets.Float(80.0, min=0, max=100).tag(sync=True)
 
     _title = traitlets.Unicode().tag(sync=True)
     _target = traitlets.Unicode().tag(sync=True)
@@ -152,6 +165,9 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
     _status = traitlets.Dict().tag(sync=True)
     _seq = traitlets.Int(0).tag(sync=True)
     _model = traitlets.Dict().tag(sync=True)
+    _prototypes = traitlets.Dict().tag(sync=True)
+    _prototype = traitlets.Dict().tag(sync=True)
+    _growing = traitlets.Dict().tag(sync=True)
 
     _handlers: ClassVar[dict[str, str]] = {
         "ack": "_on_ack",
@@ -161,6 +177,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
         "whatif": "_on_whatif",
         "split": "_on_split",
         "rank": "_on_rank",
+        "grow": "_on_grow",
         "photo": "_on_photo",
         "full": "_on_full",
         "thumbnails": "_on_thumbnails",
@@ -172,6 +189,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
         model: VisionModel | None = None,
         images: Any = None,
         *,
+        prototypes: Any = None,
         selection: Selection | None = None,
         **traits: Any,
     ) -> None:
@@ -180,6 +198,11 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
                 f"bank: wanted a ConceptBank or a Job that makes one, as Craft's run and submit give, got "
                 f"{type(bank).__name__}."
             )
+        given, self._wish = read_wish(prototypes)
+        if self._wish is not None and model is None:
+            raise ValueError("prototypes: growing them needs the network, ConceptExplorer(bank, model), got none.")
+        self._growth, self._cards = Growth(given, lambda: self._say("growth")), CardPictures()
+        self._drawn_cards = ()
         self._device = "cpu" if model is None else str(model.device)
         self._explored = Explored(model, None if images is None else name_images(images))
         self._source = bank if isinstance(bank, Job) else None
@@ -196,6 +219,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
         self._drawn: tuple[object, ...] = ()
         self._streamed = ready = bank if isinstance(bank, ConceptBank) else bank.record
         if ready is not None:
+            check_prototypes(given, ready)
             self._explored.adopt(ready)
         self._join(selection)
         told, taken = [name for name in self._mirrors if name in traits], self._chosen_elsewhere()
@@ -207,6 +231,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
         if self._source is not None:
             self._unwatch = self._source.watch(lambda _: self._say("bank"))
         self.observe(self._on_choice, ["selected_concepts", "selected_image", "map_kind"])
+        self.observe(lambda _: self._say("growth"), ["merged", "hidden", "pinned"])
 
     # -- for Python ---------------------------------------------------------------------------------------------------
 
@@ -244,6 +269,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
             If the view was closed.
         """
         self._begun, self._error = True, None
+        self._grow_as_wished()
         if self._source is not None and self._source.state != "done":
             self._source.start(priority=next(clicks))
         else:
@@ -252,7 +278,12 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
         return self.job
 
     def stop(self) -> None:
-        """Stop all that is being computed; what there is stays, and `start` continues."""
+        """Stop all that is being computed; what there is stays, and `start` continues, or `grow` for prototypes."""
+        self._growth.stop()
+        self._stop_asking()
+
+    def _stop_asking(self) -> None:
+        """Stop what the head of the view tells of; prototypes, which have a button of their own, grow on."""
         for job in (self._source, self._look):
             if job is not None:
                 job.stop()
@@ -348,6 +379,9 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._source, self._streamed, self._drawn = None, None, ()
             self._looking().discard()
+            self._growth.clear()
+            self._cards.clear()
+            self._drawn_cards = ()
             self._explored.clear()
             self._shelf.clear()
             self._parts.clear()
@@ -422,7 +456,8 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
         self._tell_selection(change["name"])
         if change["name"] == "selected_concepts":
             self._follows = False
-            self.write(**self._explored.crops(NOTEBOOK, self.selected_concepts))  # more of the one that is looked at
+            self.write(**self._explored.crops(self._room, self.selected_concepts))  # more of the one that is looked at
+            self._publish_growth(force=True)
             return
         explored, n = self._explored, self._explored.number_of(self.selected_image)
         if n is None:
@@ -485,6 +520,10 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
             status = self._describe_status()  # read before the record, so that "done" never comes before its bank
             try:
                 self._publish_bank(force=force)
+                room = self._room
+                self._publish_growth(force=force)
+                if self._room != room:
+                    self._publish_bank(force=True)
                 if self._shelf.changed:
                     self.write(**self._shelf.traits())
                 while self._answers:
@@ -510,11 +549,20 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
             self._shelf.clear()
             self._parts.clear()
             self._settle_choices()
+            if explored.bank is not None:
+                self._growth.leave(explored.bank)
         large = explored.large(self.selected_image, NOTEBOOK)
-        self.write(**explored.encode(NOTEBOOK, self.selected_concepts), _large=large, _seq=frame)
+        self.write(**explored.encode(self._room, self.selected_concepts), _large=large, _seq=frame)
         self._drawn = (record, explored.facts, explored.extra)
         if self._begun and record is not None and record.complete and self._looking().state == "idle":
             self._looking().start(priority=next(clicks))
+        self._grow_as_wished()
+
+    @property
+    def _room(self) -> Budget:
+        """How much the concepts may hold; prototypes take their part of it."""
+        taken = CardPictures.taken(self._prototypes, growing=self._growth.active)
+        return NOTEBOOK._replace(total=NOTEBOOK.total - taken)
 
     def _looking(self) -> Job[ConceptBank]:
         """Return the job that asks the network what the bank does not say; a new one if it has failed."""
@@ -542,6 +590,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
             self._publish(force=True)
             large = self._explored.large(self.selected_image, PAGE)
             state = {**super().exported_state(), **self._explored.encode(PAGE, self.selected_concepts), "_large": large}
+            state |= self._grown_page()
         status = state["_status"]
         if status["state"] == "computing":
             bank = self.bank
@@ -590,4 +639,4 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Choosing, FullPhotos, Showing
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         del content
-        self.stop()
+        self._stop_asking()

@@ -197,6 +197,18 @@ export function makeActions(
       const edit = state.rank === null ? history.redo() : null;
       if (edit) apply(edit);
     },
+    setCards(kind) {
+      writer.set("card_kind", kind);
+      redraw.now();
+      writer.save();
+    },
+    async grow(on) {
+      state.hint = "";
+      const reply = await kernel.ask("grow", { on });
+      if (signal.aborted || reply.kind !== "refused") return;
+      state.hint = reply.message;
+      redraw.request();
+    },
     start: () => kernel.tell("start", {}),
     stop: () => kernel.tell("stop", {}),
     redraw: () => redraw.request(),

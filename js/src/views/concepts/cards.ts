@@ -5,6 +5,7 @@ import { paintChips, tint } from "./chip";
 import type { Context, Part } from "./context";
 import { makeMenu } from "./menu";
 import { makeNameField, type NameField } from "./names";
+import type { Protos } from "./protos";
 import { paintTiles, type Sprite, type Tile } from "./sprite";
 import { type Concept, cropsOf, type Shown } from "./state";
 import { cardWords, letters, NO_CROPS, shareWords } from "./words";
@@ -32,7 +33,12 @@ interface Card {
 }
 
 /** Makes the cards, the list below them, and what says how many are hidden. */
-export function makeCards(context: Context, sprite: Sprite, writeNote: (id: number) => void): Part {
+export function makeCards(
+  context: Context,
+  sprite: Sprite,
+  protos: Protos,
+  writeNote: (id: number) => void,
+): Part {
   const { model, state, act, history, signal } = context;
   const cards = new WeakMap<Element, Card>();
   const grid = h("div", { class: "cards" });
@@ -107,6 +113,7 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
         f2: () => act.startRenaming(id, "card"),
         p: () => act.togglePinned(id),
         h: () => act.toggleHidden(id),
+        v: () => protos.some && act.setCards(protos.kind === "crops" ? "prototypes" : "crops"),
         g: () => (event.shiftKey ? act.takeApart(concept) : act.merge([concept, ...others(concept)])),
         m: open,
         contextmenu: open,
@@ -143,16 +150,19 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
     setText(card.name, concept.title);
     setAttribute(card.name, "data-named", concept.name ? 1 : 0);
     setText(card.share, shareWords(concept));
-    setText(card.spoken, cardWords(concept));
+    const small = node.parentElement === list;
+    const grown = !small && protos.kind === "prototypes" && protos.has(concept);
+    setAttribute(node, "data-grown", grown || null);
+    setText(card.spoken, cardWords(concept, grown));
     const top = Math.max(...shown.rows.map(({ importance }) => importance));
     card.bar.style.width = `${Math.max(0.8, (100 * concept.importance) / Math.max(top, 1e-9))}%`;
     paintChips(card.chip, concept, state.dark);
     card.field.update(concept);
     setStop(card, stop);
-    paintMosaic(card.canvas, concept, node.parentElement === list);
+    paintMosaic(card.canvas, concept, small, grown);
   }
 
-  function paintMosaic(canvas: HTMLCanvasElement, concept: Concept, small: boolean): void {
+  function paintMosaic(canvas: HTMLCanvasElement, concept: Concept, small: boolean, grown: boolean): void {
     const bitmap = sprite.get(model.get("_sprite"));
     const crops = cropsOf(model.get("_crops") ?? [], concept, "active");
     if (!bitmap) return;
@@ -163,9 +173,18 @@ export function makeCards(context: Context, sprite: Sprite, writeNote: (id: numb
           { x: LARGE + GAP, y: 0, side: SMALL },
           { x: LARGE + GAP, y: SMALL + GAP, side: SMALL },
         ];
-    const tiles = places.flatMap((place, i) => (crops[i] ? [{ ...place, at: crops[i].at }] : []));
+    const free = grown ? places.slice(1) : places; // crops stay beside a prototype, which is no data
+    const tiles = free.flatMap((place, i) => (crops[i] ? [{ ...place, at: crops[i].at }] : []));
     const size = small ? ([SMALL, SMALL] as const) : ([LARGE + GAP + SMALL, LARGE] as const);
-    paintTiles(canvas, size, bitmap, model.get("_sprite_side"), model.get("_sprite_columns"), tiles);
+    const anew = paintTiles(
+      canvas,
+      size,
+      bitmap,
+      model.get("_sprite_side"),
+      model.get("_sprite_columns"),
+      tiles,
+    );
+    if (grown) protos.paintSmall(canvas, concept.id, LARGE, anew);
   }
 
   return {

@@ -1,5 +1,12 @@
 /** What the parts of the view share. */
-import type { ConceptReply, ConceptSent, ConceptTraits, CropKind, MapKind } from "../../core/concept_wire";
+import type {
+  CardKind,
+  ConceptReply,
+  ConceptSent,
+  ConceptTraits,
+  CropKind,
+  MapKind,
+} from "../../core/concept_wire";
 import type { Kernel } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { History } from "./history";
@@ -18,8 +25,10 @@ export interface Actions {
   setKind(kind: MapKind): void;
   setTab(tab: CropKind): void;
   /** Sets a public trait and draws at once; saved once the person rests. */
-  adjust(name: "opacity" | "threshold", value: number): void;
+  adjust(name: "opacity" | "threshold" | "percentile", value: number): void;
   toggle(name: "map" | "cells" | "showHidden"): void;
+  /** What the cards show in large. */
+  setCards(kind: CardKind): void;
   /** What-if: multiplies a concept's code, of a merged one those of all parts. */
   scale(concept: Concept, factor: number): void;
   resetScales(): void;
@@ -34,6 +43,8 @@ export interface Actions {
   merge(concepts: readonly Concept[]): void;
   /** Shows the parts of a merged concept again. */
   takeApart(concept: Concept): void;
+  /** Grows prototypes, or stops. */
+  grow(on: boolean): void;
   /** Asks for another number of concepts. */
   setRank(count: number): void;
   undo(): void;

@@ -10,6 +10,8 @@ import type { Context, Part } from "./context";
 import { makeMerged } from "./merged";
 import { makeNameField } from "./names";
 import { makePeek } from "./peek";
+import type { Protos } from "./protos";
+import { makeProto } from "./prototypes";
 import { makeSegments } from "./segments";
 import { makeSplit } from "./split";
 import { paintTiles, type Sprite } from "./sprite";
@@ -28,7 +30,7 @@ export interface DetailPart extends Part {
 }
 
 /** Makes the band. */
-export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore): DetailPart {
+export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore, protos: Protos): DetailPart {
   const { state, act, signal } = context;
   const chip = h("span", { class: "chips" });
   const name = h("button", { class: "nameit", type: "button", title: "Rename (F2)" });
@@ -45,20 +47,14 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
   );
   const merged = makeMerged(context, name);
   const crops = makeCrops(context, sprite, photos);
+  const proto = makeProto(context, protos);
   const facts = makeFacts(context);
   const split = makeSplit(context);
   const note = makeNote(context, name);
-  const node = h(
-    "section",
-    { class: "band", "aria-label": "The opened concept" },
-    head,
-    merged.node,
-    crops.node,
-    facts.node,
-    note.node,
-    split.node,
-  );
-  const parts = [tabs, merged, crops, facts, note, split];
+  const told = h("div", {}, crops.node, facts.node, note.node, split.node);
+  const shows = h("div", { class: "shows" }, proto.node, told);
+  const node = h("section", { class: "band", "aria-label": "The opened concept" }, head, merged.node, shows);
+  const parts = [tabs, merged, proto, crops, facts, note, split];
   let opened: number | null = null;
 
   on(name, "click", () => opened !== null && act.startRenaming(opened, "detail"), signal);
@@ -88,6 +84,7 @@ export function makeDetail(context: Context, sprite: Sprite, photos: PhotoStore)
       field.update(shown.opened);
       setText(weight, weightWords(shown.opened));
       for (const part of parts) part.update(shown);
+      setAttribute(shows, "data-grown", proto.node.hidden ? null : 1);
     },
   };
 }

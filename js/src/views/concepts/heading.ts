@@ -7,7 +7,7 @@ import { qualityWords, targetWords } from "./words";
 const TITLE = "How these concepts were made";
 
 /** Makes the heading. */
-export function makeHeading({ model, signal }: Context): Part {
+export function makeHeading({ model, signal }: Context, kinds: Part): Part {
   const name = h("span", { class: "mut" });
   const info = h(
     "button",
@@ -16,10 +16,12 @@ export function makeHeading({ model, signal }: Context): Part {
   );
   const about = makeAbout(signal);
   const popover = makePopover(info, TITLE, about.node, signal);
-  const node = h("div", { class: "heading bar" }, h("h2", {}, "What ", name), info, popover.node);
+  const node = h("div", { class: "heading bar" }, h("h2", {}, "What ", name), kinds.node, info, popover.node);
   return {
     node,
-    update({ bank }) {
+    update(shown) {
+      const { bank } = shown;
+      kinds.update(shown);
       setText(name, `the model sees in ${targetWords(model.get("_target"))}`);
       show(info, bank !== null);
       if (!bank) return;

@@ -5,7 +5,7 @@ import type { Concept } from "./state";
 import { mergedWords } from "./words";
 
 /** Makes the line; it hides itself where nothing is merged. */
-export function makeMerged({ act, signal }: Context, back: HTMLElement): Part {
+export function makeMerged({ model, act, signal }: Context, back: HTMLElement): Part {
   const words = h("span");
   const apart = h("button", { class: "link sm", type: "button", title: "Shift+G on its card" }, "Take apart");
   const node = h("p", { class: "ifrow sm mut" }, words, apart);
@@ -25,7 +25,11 @@ export function makeMerged({ act, signal }: Context, back: HTMLElement): Part {
       concept = opened;
       const many = opened !== null && opened.parts.length > 1;
       show(node, many);
-      if (opened && many) setText(words, mergedWords(opened));
+      if (opened && many) {
+        const grown = model.get("_prototypes")?.ids ?? [];
+        const theirs = opened.parts.some(({ id }) => grown.includes(id));
+        setText(words, mergedWords(opened, theirs));
+      }
     },
   };
 }

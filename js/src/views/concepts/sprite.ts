@@ -63,6 +63,7 @@ let bitmaps = 0;
  * @param side - of a crop in it
  * @param columns - of the grid
  * @param tiles - which crops, and where they go
+ * @returns whether it was painted anew
  */
 export function paintTiles(
   canvas: HTMLCanvasElement,
@@ -71,18 +72,19 @@ export function paintTiles(
   side: number,
   columns: number,
   tiles: readonly Tile[],
-): void {
+): boolean {
   const number = owners.get(bitmap) ?? ++bitmaps;
   owners.set(bitmap, number);
   const key = `${number}/${size}/${tiles.map(({ at, x, y }) => `${at}@${x},${y}`)}`;
-  if (painted.get(canvas) === key) return;
+  if (painted.get(canvas) === key) return false;
   painted.set(canvas, key);
   [canvas.width, canvas.height] = size;
   const brush = canvas.getContext("2d");
-  if (!brush) return;
+  if (!brush) return true;
   brush.imageSmoothingQuality = "high";
   for (const { at, x, y, side: wanted } of tiles) {
     const from = [(at % columns) * side, Math.floor(at / columns) * side] as const;
     brush.drawImage(bitmap, from[0], from[1], side, side, x, y, wanted, wanted);
   }
+  return true;
 }

@@ -1,13 +1,15 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 import type {
   BankInfo,
+  CardKind,
   ConceptStatus,
   ConceptTraits,
   CropKind,
+  Growing,
   MapKind,
   PhotoInfo,
 } from "../../core/concept_wire";
-import { amount, counted, percent, remaining, signed } from "../../core/format";
+import { amount, count, counted, percent, remaining, signed } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { HeadWords } from "../shared/head";
@@ -36,6 +38,14 @@ export const TABS: readonly [CropKind, string, string][] = [
   ["lowest", "Lowest", "Where there is least of it"],
 ];
 
+export const CARD_KINDS: readonly [CardKind, string, string][] = [
+  ["crops", "Crops", "Where there is most of each concept"],
+  ["prototypes", "Prototypes", "Pictures made to excite each concept most; crops stay beside them"],
+];
+
+/** What a prototype is, wherever one is shown. */
+export const MADE = "Prototype: made by optimisation, not a photo";
+
 export const KEYS: readonly [string[], string][] = [
   [["Tab"], "next control"],
   [["←", "→", "↑", "↓"], "walk concepts, photos, crops, cells"],
@@ -45,6 +55,7 @@ export const KEYS: readonly [string[], string][] = [
   [["P"], "pin first"],
   [["H"], "hide, or show again"],
   [["G"], "merge with those on the photo; with Shift, take apart"],
+  [["V"], "crops or prototypes on the cards"],
   [["M"], "menu of a concept"],
   [["Ctrl", "Z"], "undo; with Shift, redo"],
   [["Ctrl", "V"], "add a photo that was copied; or drop one"],
@@ -64,9 +75,9 @@ export function letters(concepts: readonly Concept[]): string {
 }
 
 /** What a merged concept is. */
-export function mergedWords({ parts }: Concept): string {
+export function mergedWords({ parts }: Concept, grown: boolean): string {
   const told = parts.map(({ letter, name }) => (name ? `${letter} ${name}` : letter));
-  return `Merged from ${told.join(" and ")}: their codes, maps and contributions added up. Nothing was fitted anew.`;
+  return `Merged from ${told.join(" and ")}: their codes, maps and contributions added up. Nothing was fitted anew.${grown ? " It has no prototype: those of its parts are of one direction each." : ""}`;
 }
 
 /** What is said of the number of concepts. */
@@ -161,8 +172,9 @@ export function weightWords(concept: Concept): string {
 }
 
 /** What a card says to a screen reader after its letter, name and share. */
-export function cardWords(concept: Concept): string {
+export function cardWords(concept: Concept, grown: boolean): string {
   const parts = concept.dead ? [] : [" of the evidence"];
+  if (grown) parts.push("shown by its prototype, made by optimisation");
   if (concept.contribution !== null) parts.push(`${signed(concept.contribution)} logits on average`);
   if (concept.pinned) parts.push("pinned");
   if (concept.hidden) parts.push("hidden");
@@ -335,4 +347,36 @@ export const STANDINGS = {
 export function standingWords(concept: Concept, share: number, mean: number | null): string {
   const here = `${concept.title} ${percent(share)}`;
   return mean === null ? here : `${here}, ${percent(mean)} on average`;
+}
+
+/** How far prototypes have grown. */
+export function growingWords(
+  { state, steps = 0, wanted = 0, eta, missing = 0, resumes, gone, error }: Partial<Growing>,
+  kernel: KernelState,
+): { verb: string; words: string; spoken: string; hint: string } {
+  const hint =
+    "A picture for each concept, made to excite it most: some minutes, behind all that you ask for";
+  const reached = `step ${count(steps)} of ${count(wanted)}`;
+  if (state === "computing") {
+    if (kernel === "saved" || kernel === "silent")
+      return { verb: "Continue", words: `Prototypes at ${reached}`, spoken: "", hint: "" };
+    const left = eta === null || eta === undefined ? "" : DOT + remaining(eta);
+    const words = steps > 0 ? `Growing prototypes, ${reached}${left}` : "Growing prototypes";
+    return { verb: "Stop", words, spoken: "Growing prototypes", hint: "What there is stays" };
+  }
+  if (state === "failed") {
+    const words = `Prototypes could not be grown. ${error?.why ?? ""}`;
+    return { verb: "Try again", words, spoken: words, hint };
+  }
+  if (resumes) {
+    const words = steps > 0 ? `Prototypes stopped at ${reached}` : "Prototypes stopped";
+    return { verb: "Continue", words, spoken: words, hint };
+  }
+  if (state === "partial") {
+    const words = `${counted(missing, "concept")} without a finished prototype`;
+    return { verb: missing === 1 ? "Grow it" : "Grow them", words, spoken: "", hint };
+  }
+  if (state === "done") return { verb: "", words: "", spoken: "", hint };
+  const words = gone ? "The prototypes were of the directions before." : "";
+  return { verb: missing > 0 ? "Grow prototypes" : "", words, spoken: words, hint };
 }

@@ -20,7 +20,8 @@ export interface Pieces {
   alpha: Piece | null;
 }
 
-const whole = (bitmap: ImageBitmap): Piece => ({
+/** All of a picture. */
+export const whole = (bitmap: ImageBitmap): Piece => ({
   bitmap,
   box: { x: 0, y: 0, width: bitmap.width, height: bitmap.height },
 });

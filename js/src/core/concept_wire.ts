@@ -213,7 +213,8 @@ export interface Part {
 
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
-  | { kind: "added"; rid: string; name: string }
+  /** `missed`: why linked views that show the same photos cannot take it in. */
+  | { kind: "added"; rid: string; name: string; missed: string[] }
   | ThumbnailsReply
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
   | { kind: "full"; rid: string; buffers: DataView[] }

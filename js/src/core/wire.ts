@@ -257,6 +257,7 @@ export type Reply =
       buffers?: DataView[];
     }
   | { kind: "pairing"; rid: string }
-  | { kind: "added"; rid: string; name: string }
+  /** `missed`: why linked views that show the same photos cannot take it in. */
+  | { kind: "added"; rid: string; name: string; missed: string[] }
   | ThumbnailsReply
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

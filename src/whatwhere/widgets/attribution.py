@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -10,16 +11,15 @@ import traitlets
 from whatwhere.drawing import beside, draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.jobs import Step
 from whatwhere.pixels.images import name_images, read_photo
-from whatwhere.widgets._arrivals import ARRIVED, Arriving, encode_beside, free_name
+from whatwhere.widgets._arrivals import ARRIVED, encode_beside
 from whatwhere.widgets._errands import Errands
-from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
-from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._methods import check_records, read_methods
 from whatwhere.widgets._partners import Partners
 from whatwhere.widgets._runs import Runs, clicks
+from whatwhere.widgets._shared_photos import SharedPhotos
 from whatwhere.widgets._status import describe_status
 from whatwhere.widgets._traits import ClassTrait
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Photo
+    from whatwhere.widgets._errands import Errand
+
+logger = logging.getLogger(__name__)
 
 _PICTURE_WIDTH = 480
 _PHOTO_BYTES = 100_000  # of all photos of a view together that are saved with the notebook
@@ -46,7 +49,7 @@ _Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
+class AttributionView(SharedPhotos["_Read"], Showing):
     """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -177,7 +180,8 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         self._gate = FrameGate()
         self._pair_gate = FrameGate()
         self._partners = Partners(model, lambda: self._say(_PARTNERS))
-        self._errands, self._arrived = Errands(str(model.device), lambda: None), deque()
+        self._errands, self._arrived, self._heard = Errands(str(model.device), lambda: None), deque(), deque()
+        self._sizes = {name: photo.size for name, photo in photos.items()}
         self._deliveries, self._album = Errands(str(model.device), lambda: None), Album(photos)
         self._begun = False
         own = {own_score(each) for each in self.methods.values()}
@@ -199,6 +203,7 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
+        self._catch_up()
 
     def _full_photo(self, name: str) -> Photo | None:
         return self._photo_of.get(name)
@@ -272,10 +277,16 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         ------
         TypeError, ValueError
             If an image cannot be read; none is added then.
+
+        Notes
+        -----
+        Views of the same selection that show the same photos take them in as well, on the worker, under these names.
         """
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
         with self._exclusive():
-            names = [self._take_in(name, self._encode(photo)) for name, photo in photos.items()]
+            admitted = [self._admit(name, self._encode(photo)) for name, photo in photos.items()]
+        self._say_missed([reason for _, missed in admitted for reason in missed])
+        names = [name for name, _ in admitted]
         self.selected_image = names[0]
         return names
 
@@ -385,7 +396,7 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         photo, encoded = read
         saved = len(self._photo_of) < _SAVED_PHOTOS
         kept = dict(zip(self._photo_of, self._photos, strict=True)) | encoded
-        name, arrived = free_name(name, self._photo_of), kept.pop("", b"")
+        arrived = kept.pop("", b"")
         kept[name] = arrived if saved else b""
         self._runs.add(name, photo)
         self._album.add(name, photo)
@@ -399,6 +410,15 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         if self._begun:
             self._runs.start_behind(name)  # until somebody looks at it
         return name
+
+    def _given(self) -> dict[str, tuple[int, int]]:
+        return self._sizes
+
+    def _added(self) -> dict[str, Photo]:
+        return {name: photo for name, photo in self._photo_of.items() if name not in self._sizes}
+
+    def _note_missed(self, errand: Errand) -> None:
+        logger.error("A photo of a linked view could not be read: %s", errand.job.name, exc_info=errand.job.error)
 
     # -- the selection ------------------------------------------------------------------------------------------------
 
@@ -434,9 +454,20 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
-        if change["name"] == "selected_image":
-            self.write(_large=self._encode_large())
-        name = self.selected_image
+        self._show_selected()
+
+    def _settle_with_selection(self) -> None:
+        """Show the photo that is selected, once it is there."""
+        name = first_known(self.selection.images, self._photo_of)
+        if name is not None and name != self.selected_image:
+            self._trait_values["selected_image"] = name
+            self.send_state("selected_image")
+
+    def _show_selected(self) -> None:
+        """Send the photo that is shown, compute it, and store the class that is explained."""
+        name, large = self.selected_image, self._encode_large()
+        if large != self._large:
+            self.write(_large=large)
         if self.selected_class is not None:
             self._ask(name, self.selected_class)
         jobs = self.jobs.values()

@@ -86,9 +86,13 @@ class AttributionView(SharedPhotos["_Read"], Showing):
         Share of the map's maximum below which it is transparent, in [0, 0.9]; default 0.1.
     colormap : {"magma", "viridis", "cividis"}
         Perceptual colour map.
-    index : {"total", "first", "slope"}
-        What is drawn: the total-order index, the first-order index (of a method that was asked for it), or the slope,
-        which has a sign. See `Attribution.values`.
+    index : {"total", "first", "slope", "error"}
+        What is drawn: the total-order index, the first-order index (of a method that was asked for it), the slope,
+        which has a sign, or the standard error of the total-order index. See `Attribution.values` and
+        `Attribution.standard_error`.
+    layers : list of str
+        Two or more of these that stand side by side, each with its own colours; empty, the default, shows `index`
+        alone. Several methods stand side by side by themselves, as long as none of them is selected.
     score : {"logit", "softmax", "log_softmax", "margin", "own"}
         What of the class is explained, by default the method's; "own" is each method's own, where that is a function or
         they differ.
@@ -127,7 +131,8 @@ class AttributionView(SharedPhotos["_Read"], Showing):
     opacity = traitlets.Float(0.8, min=0, max=1).tag(sync=True)
     threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
     colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
-    index = traitlets.Enum(WIRE["indices"], "total").tag(sync=True)
+    index = traitlets.Enum(WIRE["layers"], "total").tag(sync=True)
+    layers: traitlets.List[Any] = traitlets.List(traitlets.Enum(WIRE["layers"])).tag(sync=True)
     score = traitlets.Enum([*WIRE["scores"], OWN], "logit").tag(sync=True)
     scale = traitlets.Enum(WIRE["scales"], "image").tag(sync=True)
 
@@ -481,6 +486,21 @@ class AttributionView(SharedPhotos["_Read"], Showing):
         if all(index in each for each in lacking):
             raise traitlets.TraitError(f"index: {lacking[0][index]}.")
         return index
+
+    @traitlets.validate("layers")
+    def _check_layers(self, proposal: Any) -> list[str]:
+        wanted: list[str] = proposal["value"]
+        lacking = [missing(each) for each in self.methods.values()]
+        if len(wanted) == 1:
+            raise traitlets.TraitError(
+                f"layers: wanted two or more, or none, got {wanted!r}; view.index = {wanted[0]!r} shows one alone."
+            )
+        for name in wanted:
+            if all(name in each for each in lacking):
+                raise traitlets.TraitError(f"layers: {lacking[0][name]}.")
+        if len(set(wanted)) < len(wanted):
+            raise traitlets.TraitError(f"layers: wanted each of them once, got {wanted!r}.")
+        return [name for name in WIRE["layers"] if name in wanted]
 
     @traitlets.validate("score")
     def _check_score(self, proposal: Any) -> str:

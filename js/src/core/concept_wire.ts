@@ -80,7 +80,20 @@ export interface ConceptStatus {
   total: number;
   /** Seconds left. */
   eta: number | null;
+  /** What `done` and `total` count, where it is not forwards. */
+  pace?: Pace | null;
   error: Failure | null;
+}
+
+/** How far a computation of several stages is. */
+export interface Pace {
+  unit: string;
+  /** What the total of the stage is. */
+  bound: "" | "about" | "at most";
+  /** The seconds left are those of all stages. */
+  whole: boolean;
+  /** Of all stages, from 0 to 1. */
+  share: number;
 }
 
 /** What can be asked of the network; each reason is empty where nothing stands in the way. */

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from whatwhere.concepts.maps import ConceptMaps
-    from whatwhere.jobs import Step
+    from whatwhere.jobs import Pace, Step
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
     from whatwhere.widgets._errands import Errand
@@ -581,6 +581,7 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Choosing, Showing):
             "done": step.done if step is not None else 0,
             "total": step.total if step is not None else 0,
             "eta": job.seconds_left if job is not None and active else None,
+            "pace": _describe_pace(step.pace) if step is not None and active else None,
             "seconds": job.seconds if job is not None else 0,
             "error": None if active else error,
         }
@@ -609,3 +610,10 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Choosing, Showing):
     def _on_stop(self, content: dict[str, Any]) -> None:
         del content
         self.stop()
+
+
+def _describe_pace(pace: Pace | None) -> dict[str, Any] | None:
+    """Say what counts, where it is not forward passes."""
+    if pace is None:
+        return None
+    return {"unit": pace.unit, "bound": pace.bound, "whole": pace.whole, "share": round(pace.share, 4)}

@@ -136,7 +136,7 @@ def test_methods_stand_side_by_side(lab, screenshots):
     maps.nth(0).click()
     lab.until("ww.dataset.method === 'coarse'")
     view.get_by_role("button", name="Side by side").click()
-    lab.until("ww.dataset.panels === '2' && ww.querySelectorAll('.panels .figure canvas').length === 2")
+    lab.until("ww.dataset.panels === '3' && ww.querySelectorAll('.panels .figure canvas').length === 3")
     view.get_by_role("button", name="All methods").click()
     lab.until("ww.dataset.method === ''")
 

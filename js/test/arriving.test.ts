@@ -51,6 +51,19 @@ describe("shrink", () => {
 });
 
 describe("queue", () => {
+  it("says once why a linked view cannot take photos in", async () => {
+    const missed = ["This needs the network: ConceptExplorer(bank, model)."];
+    const ask = async (name: string) => ({ kind: "added", name, missed });
+    const queue = new Queue(
+      ask,
+      () => undefined,
+      () => undefined,
+      bytes,
+    );
+    await queue.take([file("a"), file("b")]);
+    expect(queue.words).toBe(`Added a, b. Not in a linked view: ${missed[0]}`);
+  });
+
   it("sends one photo at a time, shows the first that arrives, and names all", async () => {
     const sent: string[] = [];
     let answer: (told: { kind: string; name: string }) => void = () => undefined;

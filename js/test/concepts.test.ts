@@ -307,3 +307,38 @@ describe("the view", () => {
     expect(fake.listeners).toBe(0);
   });
 });
+
+describe("how far it is", () => {
+  const status = (pace: object, more = {}) => ({
+    _status: {
+      state: "computing",
+      stage: "concepts",
+      done: 12,
+      total: 40,
+      eta: 3,
+      error: null,
+      pace,
+      ...more,
+    },
+  });
+  const pace = (more = {}) => ({ unit: "iterations", bound: "about", whole: true, share: 0.4, ...more });
+
+  it("is said with a total, and what kind of total that is", () => {
+    expect(show(status(pace())).root.textContent).toContain(
+      "Finding concepts · 12 of about 40 iterations · 3\u00a0s left",
+    );
+    const bound = show(status(pace({ bound: "at most", whole: false }), { total: 200, eta: null }));
+    expect(bound.root.textContent).toContain("Finding concepts · 12 of at most 200 iterations");
+    const stage = show(status(pace({ bound: "", unit: "batches", whole: false }), { stage: "codes" }));
+    expect(stage.root.textContent).toContain("12 of 40 batches · 3\u00a0s left in this step");
+  });
+
+  it("fills the line by all stages, and can be stopped", () => {
+    const { fake, find, all } = show(status(pace()));
+    expect(find(".prog i").style.width || find(".prog i").style.transform).toMatch(/40%|0\.4/);
+    all("button")
+      .find((button) => button.textContent === "Stop")
+      ?.click();
+    expect(fake.sent.map(({ kind }) => kind)).toContain("stop");
+  });
+});

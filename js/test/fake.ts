@@ -144,6 +144,7 @@ export function makeState(more: Partial<Traits> = {}): Traits {
     threshold: 0.1,
     colormap: "magma",
     index: "total",
+    layers: [],
     score: "logit",
     scale: "image",
     _pairs: {},

@@ -1,6 +1,6 @@
 /** Readings of a map, signs, shared scales, and the partners of a cell. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { paintSigned } from "../src/core/colormap";
+import { paintSigned, paintValues } from "../src/core/colormap";
 import { signedQuantity } from "../src/core/format";
 import { decodeLayer } from "../src/core/planes";
 import type { LayerInfo, Search } from "../src/core/wire";
@@ -165,8 +165,111 @@ describe("layers", () => {
     const total = find('[data-key="total"]');
     total.focus();
     press(total, "End");
-    expect(find('[data-key="slope"]').getAttribute("aria-checked")).toBe("true");
+    expect(find('[data-key="error"]').getAttribute("aria-checked")).toBe("true");
     expect(root.querySelectorAll(".tabs [tabindex='0']")).toHaveLength(1);
+  });
+});
+
+describe("uncertainty", () => {
+  it("is a layer: its colours, its legend and its numbers, without asking Python", async () => {
+    const { fake, root, find, asked } = show();
+    find('[data-key="error"]').click();
+    expect(fake.saved).toEqual([{ index: "error" }]);
+    expect(root.dataset.index).toBe("error");
+    expect(asked("layer")).toEqual([]); // it travels with the total index
+    expect(find(".heading h2").textContent).toBe("Uncertainty of where it looks for espresso");
+    expect(find(".legend").textContent).toBe("00.10 of the variance, standard error");
+    press(find(".pic"), "ArrowRight");
+    await vi.waitFor(() =>
+      expect(find(".tag").textContent).toBe(
+        "row 2, column 2 · 0.080 standard error, of 0.32 of the variance",
+      ),
+    );
+    expect(find(".fact").textContent).toContain("halves");
+  });
+
+  it("of another score is read from that score's total index", async () => {
+    const { fake, root, asked } = show({ index: "error", score: "softmax" });
+    expect(asked("layer")).toMatchObject([{ index: "total", score: "softmax" }]);
+    const told = layer({ index: "total", score: "softmax", min: 0, max: 1, se_max: 0.5 });
+    fake.fire(
+      "msg:custom",
+      { kind: "layer", rid: asked("layer")[0]?.rid, image: "coffee", grid: [2, 3], rows: 32, layer: told },
+      [bytes()],
+    );
+    await vi.waitFor(() => expect(root.dataset.index).toBe("error"));
+  });
+
+  it("is painted in colours that no map of values has", () => {
+    const paint = (name: "error" | "magma" | "viridis" | "cividis") => {
+      const out = new Uint8ClampedArray(12);
+      paintValues([0, 0.5, 1], 1, name, 0.1, out);
+      return [...out];
+    };
+    const error = paint("error");
+    expect([error[3], error[11]]).toEqual([0, 255]);
+    for (const name of ["magma", "viridis", "cividis"] as const) expect(paint(name)).not.toEqual(error);
+  });
+});
+
+describe("layers side by side", () => {
+  const box = (find: (selector: string) => HTMLElement, name: string) => {
+    const button = find(`[data-key="${name}"]`);
+    return [button.getAttribute("role"), button.getAttribute("aria-checked")];
+  };
+  const beside = (find: (selector: string) => HTMLElement) =>
+    [...find(".controls").querySelectorAll("button")].find(
+      ({ textContent }) => textContent === "Side by side",
+    );
+
+  it("are ticked and unticked, and one that is left stands alone", async () => {
+    const { fake, root, find } = show();
+    beside(find)?.click();
+    expect(fake.saved.at(-1)).toEqual({ layers: ["total", "slope", "error"] }); // there is no first order
+    expect(root.dataset.panels).toBe("3");
+    expect([box(find, "error"), box(find, "first")]).toEqual([
+      ["checkbox", "true"],
+      ["checkbox", "false"],
+    ]);
+    expect(root.querySelectorAll(".legend")).toHaveLength(2); // the sign is still to be asked for
+    find('[data-key="slope"]').click();
+    expect(fake.saved.at(-1)).toEqual({ layers: ["total", "error"] });
+    find('[data-key="first"]').click();
+    expect(root.dataset.layers).toBe("total error");
+    find('[data-key="total"]').click();
+    expect(fake.saved.at(-1)).toEqual({ index: "error", layers: [] });
+    expect([root.dataset.panels, root.dataset.index]).toEqual(["0", "error"]);
+    expect(box(find, "error")).toEqual(["radio", "true"]);
+  });
+
+  it("follow Python, and Escape and the button leave them", async () => {
+    const { fake, root, find, frame } = show();
+    fake.set("layers", ["total", "error"]);
+    await frame();
+    expect([...root.querySelectorAll("figcaption .link")].map((node) => node.textContent)).toEqual([
+      "Total",
+      "Uncertainty",
+    ]);
+    press(find(".panels .pic"), "Escape");
+    expect(fake.saved.at(-1)).toEqual({ layers: [] });
+    const other = show({ layers: ["total", "error"] });
+    beside(other.find)?.click();
+    expect(other.root.dataset.panels).toBe("0");
+  });
+
+  it("are opened one by one", async () => {
+    const { fake, root, frame } = show({ layers: ["total", "error"] });
+    await frame();
+    [...root.querySelectorAll<HTMLElement>("figcaption .link")][1]?.click();
+    expect(fake.saved.at(-1)).toEqual({ layers: [], index: "error" });
+    expect(root.dataset.index).toBe("error");
+  });
+
+  it("are walked with the arrows without being changed", () => {
+    const { fake, find } = show({ layers: ["total", "error"] });
+    find('[data-key="total"]').focus();
+    press(find('[data-key="total"]'), "ArrowRight");
+    expect(fake.saved).toEqual([]);
   });
 });
 

@@ -1,33 +1,15 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
+import { quantity } from "../src/core/format";
 import { keyOf } from "../src/core/wire";
 import { aboutOf } from "../src/views/attribution/controls";
 import { LayerStore } from "../src/views/attribution/layers";
 import { cellOn } from "../src/views/attribution/panels";
-import {
-  derivePanels,
-  deriveShown,
-  joinStatus,
-  PlaneStore,
-  statusOf,
-  type ViewState,
-} from "../src/views/attribution/state";
+import { derivePanels, deriveShown, joinStatus, PlaneStore, statusOf } from "../src/views/attribution/state";
 import { panelWords } from "../src/views/attribution/words";
 import { FakeModel, makeClass, makeMap, makePlanes, makeState, makeStatus } from "./fake";
 
-const STATE: ViewState = {
-  map: true,
-  uncertainty: false,
-  cells: false,
-  spread: false,
-  reading: null,
-  grid: null,
-  wipe: null,
-  left: "",
-  note: "",
-};
-
-function derive(more: Record<string, unknown> = {}, state: Partial<ViewState> = {}) {
+function derive(more: Record<string, unknown> = {}) {
   const second = keyOf("coffee", 1);
   const large = [makeClass(967, "espresso", 0.94, { max: 0.8 })];
   const model = new FakeModel({
@@ -43,7 +25,7 @@ function derive(more: Record<string, unknown> = {}, state: Partial<ViewState> = 
   });
   const kernel = { reachable: false } as never;
   const stores = { planes: new PlaneStore(), layers: new LayerStore(model.model, kernel, () => undefined) };
-  return { model: model.model, stores, panels: derivePanels(model.model, stores, { ...STATE, ...state }) };
+  return { model: model.model, stores, panels: derivePanels(model.model, stores) };
 }
 
 describe("several methods", () => {
@@ -77,11 +59,36 @@ describe("several methods", () => {
   });
 });
 
-describe("indices of one method", () => {
+describe("layers of one method", () => {
+  const one = { _methods: ["Sobol"] };
+
   it("stand side by side where they can be had", () => {
-    const { panels } = derive({ _methods: ["Sobol"] }, { spread: true });
+    const { panels } = derive({ ...one, layers: ["total", "first", "slope"] });
     expect(panels.map(({ label }) => label)).toEqual(["Total", "Sign"]);
     expect(panels.map(({ plane }) => plane !== null)).toEqual([true, false]); // the sign is still to be asked for
+  });
+
+  it("are those that were chosen, and none beside several methods", () => {
+    expect(derive({ ...one, layers: ["total", "error"] }).panels.map(({ label }) => label)).toEqual([
+      "Total",
+      "Uncertainty",
+    ]);
+    expect(derive({ layers: ["total", "error"] }).panels.map(({ label }) => label)).toEqual([
+      "fine",
+      "coarse",
+    ]);
+  });
+
+  it("draw standard errors on a scale of their own, even where maps share one", () => {
+    for (const scale of ["image", "shared"]) {
+      const [total, error] = derive({ ...one, layers: ["total", "error"], scale }).panels;
+      expect([...(error?.plane?.values ?? [])]).toEqual([...(total?.plane?.errors ?? [0])]);
+      expect(error?.top).toBe(Math.max(...(total?.plane?.errors ?? [])));
+      expect(total?.top).toBe(scale === "shared" ? 0.8 : 0.4);
+      expect(panelWords(error as never)).toBe(
+        `to ${quantity(error?.top ?? 0)} of the variance, standard error · 32 rows · halves agree 0.80`,
+      );
+    }
   });
 });
 

@@ -27,6 +27,31 @@ JobState = Literal["idle", "queued", "running", "done", "stopped", "failed"]
 _WAIT_SLICE = 0.05  # seconds: the main thread wakes this often, so that Ctrl-C is delivered
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How far a computation of several stages is, where forward passes do not tell.
+
+    Parameters
+    ----------
+    unit : str
+        What `Step.done` and `Step.total` count, of the stage.
+    bound : {"", "about", "at most"}
+        What the total is: exact, an estimate, or a bound.
+    seconds_left : float or None
+        Seconds of computing still to do; None before there is a pace.
+    whole : bool
+        Whether these are of all stages that follow too, and not of this one alone.
+    share : float
+        Of all stages, from 0 to 1; it never falls.
+    """
+
+    unit: str
+    bound: Literal["", "about", "at most"]
+    seconds_left: float | None
+    whole: bool
+    share: float
+
+
 @dataclass(frozen=True, eq=False)
 class Step(Generic[RecordT]):
     """What a computation has reached when it yields.
@@ -34,17 +59,20 @@ class Step(Generic[RecordT]):
     Parameters
     ----------
     done, total : int
-        Work done and work in all, in forward passes.
+        Work done and work in all, in forward passes, or in the units of `pace`.
     stage : str
         Name of what is being done, for example ``"preview"``.
     record : object or None
         The best result so far, valid to stop at; None before there is one.
+    pace : Pace, optional
+        How far it is, where forward passes do not tell.
     """
 
     done: int
     total: int
     stage: str
     record: RecordT | None
+    pace: Pace | None = None
 
 
 class Job(Generic[RecordT]):
@@ -105,7 +133,12 @@ class Job(Generic[RecordT]):
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds of computing still to do at the pace so far; None before there is one."""
+        """Seconds of computing still to do at the pace so far; None before there is one.
+
+        Of a computation that tells its own pace these may be of one stage: see `Pace`.
+        """
+        if self.step is not None and self.step.pace is not None:
+            return self.step.pace.seconds_left
         if self.step is None or not self.step.done or not self._seconds:
             return None
         return self._seconds / self.step.done * (self.step.total - self.step.done)

@@ -136,7 +136,7 @@ def test_methods_stand_side_by_side(lab, screenshots):
     maps.nth(0).click()
     lab.until("ww.dataset.method === 'coarse'")
     view.get_by_role("button", name="Side by side").click()
-    lab.until("ww.dataset.panels === '2' && ww.querySelectorAll('.panels .figure canvas').length === 2")
+    lab.until("ww.dataset.panels === '3' && ww.querySelectorAll('.panels .figure canvas').length === 3")
     view.get_by_role("button", name="All methods").click()
     lab.until("ww.dataset.method === ''")
 
@@ -161,3 +161,48 @@ def test_concepts_are_looked_for_in_photos_that_arrive(lab, screenshots):
     view.get_by_role("radio", name="Pixels").click()
     lab.until("ww.dataset.image === 'cat' && ww.dataset.map === 'implicit'")
     view.screenshot(path=screenshots / "guest.png")
+
+
+LINKED = """
+import torch; torch.set_num_threads(1)
+import whatwhere as ww
+model = ww.load_model("efficientnet_lite0", device="cpu")
+photos = {name: ww.examples.photos()[name] for name in ("coffee", "chelsea", "rocket")}
+bank = ww.Craft(n_concepts=3, fit_on="locations").run(model, photos, progress=False)
+maps = ww.AttributionView(model, photos, method=ww.Sobol(grid=4, rows=4))
+concepts = ww.ConceptExplorer(bank, model, photos, selection=maps.selection)
+"""
+BOTH_SHOW = """(name) => {
+  const views = [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww")).filter(Boolean);
+  return views.length === 2 && views.every((ww) => ww.dataset.image === name);
+}"""
+
+
+def test_a_photo_arrives_in_the_linked_view_as_well(lab, screenshots):
+    write_notebook(lab.server.root / "both.ipynb", [LINKED, "maps", "concepts"])
+    lab.open("both.ipynb")
+    lab.run_all()
+    lab.until("'concepts' in ww.dataset && ww.dataset.state === 'done' && !ww.querySelector('.adding button').disabled")
+    lab.until_python("maps.job.state == 'done'")
+    maps, concepts = lab.page.locator(".ww").nth(0), lab.page.locator(".ww").nth(1)
+
+    bring(maps, "drop", ("cat.png", "image/png", file_of(picture(300, 300), "PNG")))
+    lab.page.wait_for_function(BOTH_SHOW, arg="cat")
+    lab.until_python("list(concepts.added) == ['cat'] and concepts.selected_image == maps.selected_image == 'cat'")
+    bring(concepts, "paste", ("cat.png", "image/png", file_of(picture(300, 300, seed=1), "PNG")))
+    lab.page.wait_for_function(BOTH_SHOW, arg="cat (2)")
+    lab.until_python("list(maps.images)[3:] == list(concepts.added) == ['cat', 'cat (2)']")
+    lab.until_python("maps.job.state == 'done'")
+    maps.get_by_role("radio", name="cat, ").click()
+    lab.page.wait_for_function(BOTH_SHOW, arg="cat")  # a name is the same photo in both
+    lab.python("maps.add({'from code': photos['rocket']})")
+    lab.page.wait_for_function(BOTH_SHOW, arg="from code")
+    maps.screenshot(path=screenshots / "arrived_maps.png")
+    concepts.screenshot(path=screenshots / "arrived_concepts.png")
+
+    # Without a kernel nothing can arrive in either, and both say so.
+    lab.shut_down()
+    for view in (maps, concepts):
+        bring(view, "drop", ("dog.png", "image/png", file_of(picture(300, 300, seed=2), "PNG")))
+        view.get_by_text("No kernel answers").first.wait_for()
+    assert maps.get_by_role("radio", name="dog").count() == concepts.get_by_role("radio", name="dog").count() == 0

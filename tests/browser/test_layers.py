@@ -64,7 +64,39 @@ def test_layers_scores_and_partners(lab, browser, screenshots):
     page.locator(".ww[data-index='first']").wait_for()
     page.get_by_role("radio", name="Sign").click()
     page.locator(".ww[data-index='slope']").wait_for()
+    page.get_by_role("radio", name="Uncertainty").click()
+    page.locator(".ww[data-index='error']").wait_for()
     page.get_by_label("Score").select_option("margin")
+    page.locator(".ww[data-index='error'][data-score='margin']").wait_for()
+    page.get_by_role("radio", name="Sign").click()
     page.get_by_text("Not stored in this page").wait_for()
     context.close()
     assert noted == []
+
+
+def test_uncertainty_is_a_layer(lab, screenshots):
+    write_notebook(lab.server.root / "uncertainty.ipynb", [CELL])
+    lab.open("uncertainty.ipynb")
+    lab.run_all()
+    view = lab.view(state="done")
+
+    # Alone and beside the total index; Python has it both ways.
+    view.get_by_role("radio", name="Uncertainty").click()
+    lab.until("ww.dataset.index === 'error'")
+    lab.until_python("view.index == 'error'")
+    largest = float(lab.python("print(view.attribution.standard_error().max())"))
+    assert f"{largest:.{2 if largest >= 0.095 else 3}f} of the variance, standard error" in view.inner_text()
+    view.screenshot(path=screenshots / "uncertainty.png")
+    view.get_by_role("button", name="Side by side").click()
+    lab.until("ww.dataset.panels === '4'")
+    for name in ("First order", "Sign"):
+        view.get_by_role("checkbox", name=name).press("Space")
+    lab.until_python("view.layers == ['total', 'error']")
+    view.screenshot(path=screenshots / "uncertainty_beside.png")
+    lab.python("view.layers = ['total', 'slope', 'error']")
+    lab.until("ww.dataset.layers === 'total slope error' && ww.dataset.panels === '3'")
+    view.get_by_role("button", name="Side by side").press("Enter")
+    lab.until("ww.dataset.panels === '0'")
+    lab.until_python("view.layers == []")
+    view.get_by_role("radio", name="Total").click()
+    lab.until("ww.dataset.index === 'total'")

@@ -125,7 +125,7 @@ def test_names_that_are_taken_get_a_number():
 
 def test_a_photo_becomes_one_of_the_views(view, ask):
     contents = file_of(picture(32, seed=2))
-    assert ask(contents) == {"kind": "added", "rid": "r", "v": 1, "name": "cat"}
+    assert ask(contents) == {"kind": "added", "rid": "r", "v": 1, "name": "cat", "missed": []}
     assert list(view.images) == ["one", "two", "cat"]
     assert (view.images["cat"].pixels == read_photo(contents).pixels).all()
     assert [each["name"] for each in view._images] == ["one", "two", "cat"]

@@ -17,7 +17,7 @@ from torch import nn
 
 import whatwhere as ww
 from whatwhere.concepts._gathering import Gathering
-from whatwhere.jobs import Job, Step
+from whatwhere.jobs import Job, Pace, Step
 
 PATIENCE = 30
 
@@ -187,6 +187,27 @@ def test_the_old_concepts_stay_until_the_new_ones_are_whole_and_stop_keeps_them(
     assert (messages[0]["kind"], messages[0]["rid"], messages[0]["superseded"]) == ("refused", "n", True)
     settled(view)
     assert view.bank is bank
+    opened.append(True)
+
+
+def test_how_far_a_refit_is_is_told_with_a_total(view, monkeypatch):
+    opened = []
+
+    def held(*_, **__):
+        while not opened:
+            time.sleep(0.005)
+            yield Step(12, 40, "concepts", None, Pace("iterations", "about", 3.0, whole=True, share=0.4))
+
+    monkeypatch.setattr("whatwhere.concepts.refit.Refits.steps", held)
+    job = view.refit(6)
+    until(lambda: view._status["done"] == 12)
+    told = view._status
+    assert (told["done"], told["total"], told["eta"]) == (12, 40, 3.0)
+    assert told["pace"] == {"unit": "iterations", "bound": "about", "whole": True, "share": 0.4}
+    assert job.seconds_left == 3.0
+    view.stop()
+    settled(view)
+    assert view._status["pace"] is None
     opened.append(True)
 
 

@@ -210,3 +210,48 @@ def test_the_latest_search_wins_and_goes_before_other_work(toy, white):
     assert background.active
     view.close()
     assert view._partners.search is None
+
+
+# -- uncertainty, and layers side by side -----------------------------------------------------------------------------
+
+
+def test_uncertainty_travels_with_the_total_index(view):
+    """The browser draws the second half of the plane; what it draws are the record's standard errors."""
+    until(lambda: view._status["image"]["state"] == "done")
+    told = view._maps["image"]["classes"][0]
+    plane = view._planes["image"][: 2 * 2 * 4]  # four cells, values and errors, of the first class
+    scale = {"min": 0, "max": told["max"], "se_max": told["se_max"]}
+    errors = view.attribution.standard_error(told["id"])
+    assert decode(scale, plane)[1] == pytest.approx(errors.ravel(), abs=1e-4)
+    view.index = "error"
+    assert view.index == "error"
+
+
+def test_layers_stand_in_their_order_and_are_checked(view):
+    view.layers = ["error", "total"]
+    assert view.layers == ["total", "error"]
+    for wrong, words in [
+        (["error"], r"view\.index = 'error'"),
+        (["total", "total"], "each of them once"),
+        (["total", "sureness"], "sureness"),
+        ("total", "total"),
+    ]:
+        with pytest.raises(traitlets.TraitError, match=words):
+            view.layers = wrong
+    assert view.layers == ["total", "error"]
+    view.layers = []
+    assert view.index == "total"
+
+
+def test_layers_that_the_method_lacks_are_refused(model, white):
+    view = ww.AttributionView(model, white, method=ww.Sobol(grid=2, rows=8))
+    with pytest.raises(traitlets.TraitError, match=r"layers: First order needs one more forward a row"):
+        view.layers = ["total", "first"]
+    view.close()
+
+
+def test_the_browser_chooses_layers(view, answers):
+    ask(view, "set", traits={"layers": ["total", "slope", "error"], "index": "error"})
+    assert view.layers == ["total", "slope", "error"]
+    assert answers[-1][0]["kind"] == "applied"
+    assert view.exported_state()["layers"] == ["total", "slope", "error"]

@@ -3,7 +3,23 @@ import stops from "../../../src/whatwhere/colormaps.json";
 import type { ColormapName } from "./wire";
 
 const LEVELS = 256;
-const tables = new Map<ColormapName, Uint8Array>();
+const tables = new Map<PaletteName, Uint8Array>();
+
+/** Colours of unsigned values: those that a person chose, or those of standard errors. */
+export type PaletteName = ColormapName | "error";
+
+/** Of one hue that no other map has, with even steps of lightness. */
+const ERROR = [
+  "#0f2727",
+  "#07403f",
+  "#005a58",
+  "#007571",
+  "#00918a",
+  "#2eaca2",
+  "#67c6bb",
+  "#9eded4",
+  "#daf3ee",
+];
 
 function rgb(hex: string): [number, number, number] {
   const n = Number.parseInt(hex.slice(1), 16);
@@ -11,10 +27,10 @@ function rgb(hex: string): [number, number, number] {
 }
 
 /** The colours of a map, 256 times red, green, blue. */
-export function colorTable(name: ColormapName): Uint8Array {
+export function colorTable(name: PaletteName): Uint8Array {
   const known = tables.get(name);
   if (known) return known;
-  const colors = (stops[name] ?? stops.magma).map(rgb);
+  const colors = (name === "error" ? ERROR : (stops[name] ?? stops.magma)).map(rgb);
   const table = new Uint8Array(LEVELS * 3);
   for (let i = 0; i < LEVELS; i++) {
     const place = (i / (LEVELS - 1)) * (colors.length - 1);
@@ -74,14 +90,14 @@ export function paintSigned(
  *
  * @param values - of any number
  * @param max - value of the last colour
- * @param name - colour map
+ * @param name - their colours
  * @param threshold - share of `max` below which nothing is painted
  * @param out - red, green, blue, alpha for each value
  */
 export function paintValues(
   values: ArrayLike<number>,
   max: number,
-  name: ColormapName,
+  name: PaletteName,
   threshold: number,
   out: Uint8ClampedArray,
 ): void {

@@ -81,7 +81,20 @@ export interface ConceptStatus {
   total: number;
   /** Seconds left. */
   eta: number | null;
+  /** What `done` and `total` count, where it is not forwards. */
+  pace?: Pace | null;
   error: Failure | null;
+}
+
+/** How far a computation of several stages is. */
+export interface Pace {
+  unit: string;
+  /** What the total of the stage is. */
+  bound: "" | "about" | "at most";
+  /** The seconds left are those of all stages. */
+  whole: boolean;
+  /** Of all stages, from 0 to 1. */
+  share: number;
 }
 
 /** What can be asked of the network; each reason is empty where nothing stands in the way. */
@@ -264,7 +277,8 @@ export interface Part {
 
 export type ConceptReply =
   | { kind: "welcome" | "applied"; rid: string }
-  | { kind: "added"; rid: string; name: string }
+  /** `missed`: why linked views that show the same photos cannot take it in. */
+  | { kind: "added"; rid: string; name: string; missed: string[] }
   | ThumbnailsReply
   | { kind: "whatif"; rid: string; classes: ClassChange[]; logit: number }
   | { kind: "full"; rid: string; buffers: DataView[] }

@@ -9,6 +9,17 @@ export interface Plane {
   errors: Float32Array;
 }
 
+const errorPlanes = new WeakMap<Plane, Plane>();
+
+/** The standard errors of a map as a map of their own, which is sure of itself; always the same one. */
+export function errorsOf(plane: Plane): Plane {
+  const known = errorPlanes.get(plane);
+  if (known) return known;
+  const made = { ...plane, values: plane.errors, errors: new Float32Array(plane.errors.length) };
+  errorPlanes.set(plane, made);
+  return made;
+}
+
 /**
  * Decodes the map of one class.
  *

@@ -15,6 +15,8 @@ export const TO_VIEW = new Set<string>(wire.to_view);
 export const SCORES = wire.scores as readonly ScoreName[];
 
 export type IndexName = "total" | "first" | "slope";
+/** What can be drawn of a class: an index, or the standard error of the total one. */
+export type LayerName = IndexName | "error";
 export type ScoreName = "logit" | "softmax" | "log_softmax" | "margin" | "own";
 export type ScaleName = "image" | "shared";
 export type ColormapName = "magma" | "viridis" | "cividis";
@@ -100,7 +102,7 @@ export interface MapInfo {
   /** Score of the stored maps, the method's own. */
   score: ScoreName;
   /** Why an index cannot be had, by its name. */
-  missing: Partial<Record<IndexName, string>>;
+  missing: Partial<Record<LayerName, string>>;
 }
 
 /** One reading of a class: an index of a score. */
@@ -153,7 +155,9 @@ export interface Traits extends Record<string, unknown> {
   opacity: number;
   threshold: number;
   colormap: ColormapName;
-  index: IndexName;
+  index: LayerName;
+  /** What stands side by side; none: `index` alone. */
+  layers: LayerName[];
   score: ScoreName;
   scale: ScaleName;
   /** Reference to the model of what is selected. */
@@ -189,6 +193,7 @@ export type PublicTraits = Pick<
   | "threshold"
   | "colormap"
   | "index"
+  | "layers"
   | "score"
   | "scale"
 >;
@@ -201,6 +206,7 @@ export const PUBLIC_TRAITS = [
   "threshold",
   "colormap",
   "index",
+  "layers",
   "score",
   "scale",
 ] as const;
@@ -257,6 +263,7 @@ export type Reply =
       buffers?: DataView[];
     }
   | { kind: "pairing"; rid: string }
-  | { kind: "added"; rid: string; name: string }
+  /** `missed`: why linked views that show the same photos cannot take it in. */
+  | { kind: "added"; rid: string; name: string; missed: string[] }
   | ThumbnailsReply
   | { kind: "refused"; rid: string; message: string; suggestions: { id: number; name: string }[] };

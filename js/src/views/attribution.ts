@@ -24,6 +24,7 @@ import { makePrediction } from "./attribution/prediction";
 import {
   derivePanels,
   deriveShown,
+  layersOf,
   methodOf,
   PlaneStore,
   type Shown,
@@ -91,9 +92,17 @@ function makeActions(
     choose(name, value) {
       if (name === "index" || name === "selected_method") {
         partnerActions.leavePartners();
-        state.spread = false; // it is shown alone
+        if (layersOf(model).length) writer.set("layers", []); // it is shown alone
       }
       writer.set(name, value);
+      redraw.now();
+      writer.save();
+    },
+    layOut(layers) {
+      partnerActions.leavePartners();
+      const [only] = layers;
+      if (layers.length === 1 && only) writer.set("index", only);
+      writer.set("layers", layers.length > 1 ? [...layers] : []);
       redraw.now();
       writer.save();
     },
@@ -168,7 +177,7 @@ function followRootKeys(
       else if (shown().status.state === "computing" && kernel.reachable) act.stop();
       else if (state.wipe !== null) state.wipe = null;
       else if (model.get("selected_method")) act.choose("selected_method", "");
-      else if (state.spread) act.toggle("spread");
+      else if (layersOf(model).length) act.layOut([]);
       else state.reading = null;
       act.redraw();
     },
@@ -194,6 +203,7 @@ function markRoot(
     class: shown.stored ? shown.classId : null,
     image: shown.image?.name ?? "",
     index: shown.reading?.index ?? "",
+    layers: layersOf(model).join(" "),
     score: shown.reading?.score ?? "",
     partners: shown.partners?.search.state ?? "",
     kernel: kernel.reachable ? 1 : 0,
@@ -206,9 +216,8 @@ function markRoot(
 function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const state: ViewState = {
     map: true,
-    uncertainty: false,
+    unsure: false,
     cells: false,
-    spread: false,
     reading: null,
     grid: null,
     wipe: null,
@@ -258,7 +267,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   function draw(): void {
     const before = `${shown.key}/${count}`;
     shown = deriveShown(model, stores, state.left);
-    const beside = derivePanels(model, stores, state);
+    const beside = derivePanels(model, stores, state.left);
     count = beside.length;
     if (`${shown.key}/${count}` !== before) {
       state.reading = state.wipe = null;

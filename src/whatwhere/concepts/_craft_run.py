@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
 
 TOLERANCE = 1e-4  # of the error, an iteration: what is left to gain is below a thousandth of it
+ITERATIONS = 200  # at most
 _PUBLISH = 0.2  # seconds between previews
 _RANKS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25)  # tried for n_concepts="auto"
-_FIRST_ROWS = 8  # of a Sobol design, before anything is said
+FIRST_ROWS = 8  # of a Sobol design, before anything is said
 SAME_CONCEPT = 0.5  # cosine from which a concept inherits an id
 
 
@@ -281,6 +282,12 @@ class CraftRun:
                 "Choose another layer, or check the weights."
             )
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether importances are sampled, which stops once their order is certain."""
+        kind = self.method.importance
+        return kind == "sobol" or (kind == "auto" and not self.encoder.affine)
+
     # -- factors ----------------------------------------------------------------------------------------------------
 
     def factorise(self) -> Iterator[str]:
@@ -298,7 +305,8 @@ class CraftRun:
         seed, device = self.method.seed, self.model.device
         rows = self.evidence.rows(self.method.fit_on)
         start: dict[str, Any] = {} if self._start is None else {"start": self._start}
-        for factors in self.extractor.fit(rows, rank, seed=seed, tolerance=TOLERANCE, device=device, **start):
+        limits: dict[str, Any] = {"tolerance": TOLERANCE, "iterations": ITERATIONS}
+        for factors in self.extractor.fit(rows, rank, seed=seed, device=device, **limits, **start):
             self.factors: Factors = factors
             if self._previews and time.perf_counter() - shown > _PUBLISH:
                 self._record = _record.preview(self)
@@ -407,8 +415,7 @@ class CraftRun:
                 ends.append(torch.stack([shared.residual, shared.base, shared.gap]).cpu())
                 yield "importance"
         self.contributions, self.ends = torch.cat(found).numpy(), torch.cat(ends, dim=1).numpy()
-        kind = self.method.importance
-        sampled = kind == "sobol" or (kind == "auto" and not self.encoder.affine)
+        sampled = self.is_sampled
         importance, error = shares(self.contributions)
         exact = "exact, behind an affine head" if self.encoder.affine else "by integrated gradients"
         said = f"share of the mean absolute contribution to the logit, {exact}"
@@ -442,7 +449,7 @@ class CraftRun:
             responses,
             rank,
             rows=self.method.designs,
-            first=min(_FIRST_ROWS, self.method.designs),
+            first=min(FIRST_ROWS, self.method.designs),
             seed=self.method.seed,
             batch=self.model.batch_size,
             device=self.model.device,

@@ -8,13 +8,15 @@ directions stay keep their ids, and with them names, notes and colours.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from whatwhere.concepts._craft_run import SAME_CONCEPT, CraftRun
+from whatwhere.concepts._craft_run import FIRST_ROWS, ITERATIONS, SAME_CONCEPT, TOLERANCE, CraftRun
 from whatwhere.concepts._gathering import Gathering
+from whatwhere.concepts._refit_pace import Forecast, Mark, Paces
 from whatwhere.concepts.groups import left_of
 from whatwhere.engine._checks import integer
 from whatwhere.engine.matching import match
@@ -62,6 +64,7 @@ class Refits:
     def __init__(self, concepts: Concepts) -> None:
         self._concepts = concepts
         self._gathered: Gathering | None = None
+        self._paces = Paces()
 
     def steps(
         self, bank: ConceptBank, n_concepts: int, *, known: Sequence[ConceptBank] = ()
@@ -80,7 +83,8 @@ class Refits:
         Yields
         ------
         Step
-            Forwards done and to do, both 0 where there are none, the stage, and in the last step the bank.
+            What the stage has done and has to do (forwards, iterations or batches, as the step's ``pace`` says), the
+            stage, and in the last step the bank.
 
         Raises
         ------
@@ -92,18 +96,34 @@ class Refits:
             raise ValueError("bank: wanted a whole one: parts of a concept are split anew, by Concepts.split.")
         n_concepts = integer("n_concepts", n_concepts, 1, most_concepts(bank))
         self._concepts.follow()
+        found: list[ConceptBank] = []
+        for mark, pace in self._paces.follow(self._marks(bank, n_concepts, known, found)):
+            yield Step(mark.done, mark.total, mark.stage, found[0] if found else None, pace)
+
+    def _marks(
+        self, bank: ConceptBank, n_concepts: int, known: Sequence[ConceptBank], found: list[ConceptBank]
+    ) -> Iterator[Mark]:
         gathering = self._gathered
         if gathering is None:
             # The photos are those that were kept: none is left out because a grey level makes another class of it.
             method = replace(bank.method, layer=bank.layer.name)
             gathering = Gathering(method, self._concepts.model, self._concepts.photos, None)
             for stage in gathering.stages():
-                yield Step(gathering.done, max(gathering.total, gathering.done), stage, None)
+                yield Mark(stage, gathering.done, max(gathering.total, gathering.done), "forwards")
             self._gathered = gathering
         run = _Refit(self._concepts, bank, n_concepts, known, gathering)
+        forecast, batches = Forecast(TOLERANCE, ITERATIONS), run.batches()
+        done = dict.fromkeys(batches, 0)
+        bound: Literal["", "at most"] = "at most" if run.is_sampled else ""
         for step in run.steps():
-            found = step.record if step.record is not None and step.record.complete else None
-            yield Step(0, 0, step.stage, None if found is None else _carried_over(bank, found))
+            if step.record is not None and step.record.complete:
+                found[:] = [_carried_over(bank, step.record)]
+            if step.stage == "concepts":
+                yield forecast.mark(run.factors)
+                continue
+            done[step.stage] += 1
+            total = max(batches[step.stage], done[step.stage])
+            yield Mark(step.stage, done[step.stage], total, "batches", bound if step.stage == "importance" else "")
 
 
 class _Refit(CraftRun):
@@ -129,6 +149,25 @@ class _Refit(CraftRun):
             start=start,
         )
         self._banks = (bank, *known)
+
+    def batches(self) -> dict[str, int]:
+        """Count the batches of the stages after the factorisation, at most."""
+        evidence, size = self.evidence, self.model.batch_size
+        whole = sum(
+            math.ceil(math.prod(block.shape[:-1]) / math.prod(evidence.grid) / size) for block in evidence.cells
+        )
+        codes = whole + (len(evidence.pooled) if evidence.crops else 0)
+        sampled = self._rounds(min(self.method.weigh, len(evidence))) if self.is_sampled else 0
+        return {"codes": codes, "importance": whole + 1 + sampled}
+
+    def _rounds(self, images: int) -> int:
+        """Count the batches of rows of all rounds, and what is told before and after them."""
+        most, at_once = self.method.designs, max(1, self.model.batch_size // (int(self.method.n_concepts) + 1))
+        count, done = 2, 0
+        while done < most:
+            new = min(most, max(FIRST_ROWS, 2 * done)) - done
+            count, done = count + images * math.ceil(new / at_once), done + new
+        return count
 
     def ids(self, factors: Factors) -> tuple[int, ...]:
         """Give each atom the id of the concept that it matches, first of the bank at hand, or one that is new."""

@@ -62,7 +62,7 @@ class Arriving(View, Generic[ReadT]):
         raise NotImplementedError
 
     def _take_in(self, name: str, read: ReadT) -> str:
-        """Make it one of the view's photos, under the lock; return the name that it has now."""
+        """Make it one of the view's photos, under the lock, by a name that is free; return that."""
         raise NotImplementedError
 
     def _on_photo(self, content: dict[str, Any]) -> None:
@@ -93,9 +93,7 @@ class Arriving(View, Generic[ReadT]):
 
     def _welcome(self) -> None:
         """Take in what was read, and tell the browser, which shows it."""
-        while self._arrived:
-            name, rid, read = self._arrived.popleft()
-            self.reply("added", rid, name=self._take_in(name, read))
+        raise NotImplementedError
 
     def _refuse_photo(self, rid: Any, message: str) -> None:
         self.reply("refused", rid, message=message, suggestions=[], superseded=False)

@@ -69,6 +69,7 @@ class Explored:
         self.net: ConceptNet | None = None
         self.extra: int | None = None
         self._data: ConceptData | None = None
+        self._sizes: dict[str, tuple[int, int] | None] = {}
         self._refits: Refits | None = None
 
     def adopt(self, bank: ConceptBank) -> None:
@@ -90,6 +91,10 @@ class Explored:
             look = None if self._model is None else self._model.preprocess.geometry
             own = make_strip(bank, self._images, self._model)
             before, self.strip = self.strip, GuestStrip(own, len(bank.images), look)
+            known = (
+                [None] * len(bank.images) if bank.source is None else [each.photo for each in bank.source.geometries]
+            )
+            self._sizes = dict(zip(bank.images, known, strict=True))
         else:
             before = self.strip
         self._returning |= before.empty()
@@ -311,6 +316,16 @@ class Explored:
         return {} if n is None else {name: self.strip.large(n, budget.large)}
 
     @property
+    def sizes(self) -> dict[str, tuple[int, int] | None]:
+        """Height and width of the bank's photos, by name; None where the bank has no photos any more."""
+        return self._sizes
+
+    @property
+    def added(self) -> dict[str, Photo]:
+        """Guests, and those that come back once they were looked at with the concepts that there are now."""
+        return {name: each.photo for name, each in self.strip.guests.items()} | self._returning
+
+    @property
     def gallery(self) -> ConceptData | None:
         """All photos, for those who scroll; None before there are any."""
         return self._data
@@ -325,6 +340,7 @@ class Explored:
         self.bank = self.net = self.extra = self._data = self._refits = self._model = self._images = None
         self.strip, self.facts = GuestStrip(Strip("The view was closed."), 0, None), Facts()
         self._returning.clear()
+        self._sizes.clear()
 
     def _describe_model(self) -> dict[str, Any]:
         """Say what is there, and why the rest is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -10,16 +11,15 @@ import traitlets
 from whatwhere.drawing import beside, draw_map, encode, mime_bundle, shrink, to_picture
 from whatwhere.jobs import Step
 from whatwhere.pixels.images import name_images, read_photo
-from whatwhere.widgets._arrivals import ARRIVED, Arriving, encode_beside, free_name
+from whatwhere.widgets._arrivals import ARRIVED, encode_beside
 from whatwhere.widgets._errands import Errands
-from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
-from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._methods import check_records, read_methods
 from whatwhere.widgets._partners import Partners
 from whatwhere.widgets._runs import Runs, clicks
+from whatwhere.widgets._shared_photos import SharedPhotos
 from whatwhere.widgets._status import describe_status
 from whatwhere.widgets._traits import ClassTrait
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Photo
+    from whatwhere.widgets._errands import Errand
+
+logger = logging.getLogger(__name__)
 
 _PICTURE_WIDTH = 480
 _PHOTO_BYTES = 100_000  # of all photos of a view together that are saved with the notebook
@@ -46,7 +49,7 @@ _Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
+class AttributionView(SharedPhotos["_Read"], Showing):
     """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -83,9 +86,13 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         Share of the map's maximum below which it is transparent, in [0, 0.9]; default 0.1.
     colormap : {"magma", "viridis", "cividis"}
         Perceptual colour map.
-    index : {"total", "first", "slope"}
-        What is drawn: the total-order index, the first-order index (of a method that was asked for it), or the slope,
-        which has a sign. See `Attribution.values`.
+    index : {"total", "first", "slope", "error"}
+        What is drawn: the total-order index, the first-order index (of a method that was asked for it), the slope,
+        which has a sign, or the standard error of the total-order index. See `Attribution.values` and
+        `Attribution.standard_error`.
+    layers : list of str
+        Two or more of these that stand side by side, each with its own colours; empty, the default, shows `index`
+        alone. Several methods stand side by side by themselves, as long as none of them is selected.
     score : {"logit", "softmax", "log_softmax", "margin", "own"}
         What of the class is explained, by default the method's; "own" is each method's own, where that is a function or
         they differ.
@@ -124,7 +131,8 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
     opacity = traitlets.Float(0.8, min=0, max=1).tag(sync=True)
     threshold = traitlets.Float(0.1, min=0, max=0.9).tag(sync=True)
     colormap = traitlets.Enum(WIRE["colormaps"], "magma").tag(sync=True)
-    index = traitlets.Enum(WIRE["indices"], "total").tag(sync=True)
+    index = traitlets.Enum(WIRE["layers"], "total").tag(sync=True)
+    layers: traitlets.List[Any] = traitlets.List(traitlets.Enum(WIRE["layers"])).tag(sync=True)
     score = traitlets.Enum([*WIRE["scores"], OWN], "logit").tag(sync=True)
     scale = traitlets.Enum(WIRE["scales"], "image").tag(sync=True)
 
@@ -177,7 +185,8 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         self._gate = FrameGate()
         self._pair_gate = FrameGate()
         self._partners = Partners(model, lambda: self._say(_PARTNERS))
-        self._errands, self._arrived = Errands(str(model.device), lambda: None), deque()
+        self._errands, self._arrived, self._heard = Errands(str(model.device), lambda: None), deque(), deque()
+        self._sizes = {name: photo.size for name, photo in photos.items()}
         self._deliveries, self._album = Errands(str(model.device), lambda: None), Album(photos)
         self._begun = False
         own = {own_score(each) for each in self.methods.values()}
@@ -199,6 +208,7 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         )
         self.observe(self._on_selection, list(self._mirrors))
         self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
+        self._catch_up()
 
     def _full_photo(self, name: str) -> Photo | None:
         return self._photo_of.get(name)
@@ -272,10 +282,16 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         ------
         TypeError, ValueError
             If an image cannot be read; none is added then.
+
+        Notes
+        -----
+        Views of the same selection that show the same photos take them in as well, on the worker, under these names.
         """
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
         with self._exclusive():
-            names = [self._take_in(name, self._encode(photo)) for name, photo in photos.items()]
+            admitted = [self._admit(name, self._encode(photo)) for name, photo in photos.items()]
+        self._say_missed([reason for _, missed in admitted for reason in missed])
+        names = [name for name, _ in admitted]
         self.selected_image = names[0]
         return names
 
@@ -385,7 +401,7 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         photo, encoded = read
         saved = len(self._photo_of) < _SAVED_PHOTOS
         kept = dict(zip(self._photo_of, self._photos, strict=True)) | encoded
-        name, arrived = free_name(name, self._photo_of), kept.pop("", b"")
+        arrived = kept.pop("", b"")
         kept[name] = arrived if saved else b""
         self._runs.add(name, photo)
         self._album.add(name, photo)
@@ -399,6 +415,15 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         if self._begun:
             self._runs.start_behind(name)  # until somebody looks at it
         return name
+
+    def _given(self) -> dict[str, tuple[int, int]]:
+        return self._sizes
+
+    def _added(self) -> dict[str, Photo]:
+        return {name: photo for name, photo in self._photo_of.items() if name not in self._sizes}
+
+    def _note_missed(self, errand: Errand) -> None:
+        logger.error("A photo of a linked view could not be read: %s", errand.job.name, exc_info=errand.job.error)
 
     # -- the selection ------------------------------------------------------------------------------------------------
 
@@ -434,9 +459,20 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         self._tell_selection(change["name"])
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
-        if change["name"] == "selected_image":
-            self.write(_large=self._encode_large())
-        name = self.selected_image
+        self._show_selected()
+
+    def _settle_with_selection(self) -> None:
+        """Show the photo that is selected, once it is there."""
+        name = first_known(self.selection.images, self._photo_of)
+        if name is not None and name != self.selected_image:
+            self._trait_values["selected_image"] = name
+            self.send_state("selected_image")
+
+    def _show_selected(self) -> None:
+        """Send the photo that is shown, compute it, and store the class that is explained."""
+        name, large = self.selected_image, self._encode_large()
+        if large != self._large:
+            self.write(_large=large)
         if self.selected_class is not None:
             self._ask(name, self.selected_class)
         jobs = self.jobs.values()
@@ -450,6 +486,21 @@ class AttributionView(Arriving["_Read"], FullPhotos, Showing, LinkedView):
         if all(index in each for each in lacking):
             raise traitlets.TraitError(f"index: {lacking[0][index]}.")
         return index
+
+    @traitlets.validate("layers")
+    def _check_layers(self, proposal: Any) -> list[str]:
+        wanted: list[str] = proposal["value"]
+        lacking = [missing(each) for each in self.methods.values()]
+        if len(wanted) == 1:
+            raise traitlets.TraitError(
+                f"layers: wanted two or more, or none, got {wanted!r}; view.index = {wanted[0]!r} shows one alone."
+            )
+        for name in wanted:
+            if all(name in each for each in lacking):
+                raise traitlets.TraitError(f"layers: {lacking[0][name]}.")
+        if len(set(wanted)) < len(wanted):
+            raise traitlets.TraitError(f"layers: wanted each of them once, got {wanted!r}.")
+        return [name for name in WIRE["layers"] if name in wanted]
 
     @traitlets.validate("score")
     def _check_score(self, proposal: Any) -> str:

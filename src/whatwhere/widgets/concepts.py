@@ -13,7 +13,7 @@ from whatwhere.concepts.picture import draw_words
 from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images, read_photo
-from whatwhere.widgets._arrivals import ARRIVED, Arriving, free_name
+from whatwhere.widgets._arrivals import ARRIVED
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
 from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
@@ -21,9 +21,9 @@ from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
-from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._growth import Growth, check_prototypes, read_wish
+from whatwhere.widgets._shared_photos import SharedPhotos
 from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from whatwhere.concepts.maps import ConceptMaps
-    from whatwhere.jobs import Step
+    from whatwhere.jobs import Pace, Step
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
     from whatwhere.widgets._budget import Budget
@@ -48,7 +48,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 12_000
 
 
-class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPhotos, Showing):
+class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
@@ -212,7 +212,8 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
         self._answers: deque[tuple[str, Any, dict[str, Any]]] = deque()
         self._error: dict[str, str] | None = None
         self._gate, self._begun = FrameGate(), False
-        self._errands, self._arrived = Errands(self._device, lambda: self._say("errands")), deque()
+        self._errands = Errands(self._device, lambda: self._say("errands"))
+        self._arrived, self._heard = deque(), deque()
         self._deliveries = Errands(self._device, lambda: None)
         self._unwatch: Callable[[], None] = lambda: None
         self._unlook: Callable[[], None] = lambda: None
@@ -232,6 +233,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
             self._unwatch = self._source.watch(lambda _: self._say("bank"))
         self.observe(self._on_choice, ["selected_concepts", "selected_image", "map_kind"])
         self.observe(lambda _: self._say("growth"), ["merged", "hidden", "pinned"])
+        self._catch_up()
 
     # -- for Python ---------------------------------------------------------------------------------------------------
 
@@ -315,16 +317,20 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
         Notes
         -----
         Costs a forward pass and a gradient an image. The bank stays as it is: the photos weigh nothing in it, and their
-        crops are not among its crops.
+        crops are not among its crops. Views of the same selection that show the same photos take them in as well, on
+        the worker, under these names.
         """
         self._net()
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
-        names = []
+        names, missed = [], list[str]()
         for name, photo in photos.items():
             job = Job(partial(self._reading, photo), device=self._device, name=name)
             seen = job.start(priority=next(clicks)).wait()
             with self._exclusive():
-                names.append(self._take_in(name, seen))
+                free, reasons = self._admit(name, seen)
+            names.append(free)
+            missed += reasons
+        self._say_missed(missed)
         self._publish(force=True)
         self.selected_image = names[0]
         return names
@@ -459,11 +465,15 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
             self.write(**self._explored.crops(self._room, self.selected_concepts))  # more of the one that is looked at
             self._publish_growth(force=True)
             return
+        if change["name"] == "selected_image" and self._explored.number_of(self.selected_image) is not None:
+            self.write(_large=self._explored.large(self.selected_image, NOTEBOOK))
+        self._show_selected()
+
+    def _show_selected(self) -> None:
+        """Bring the photo that is shown, and compute its maps."""
         explored, n = self._explored, self._explored.number_of(self.selected_image)
         if n is None:
             return
-        if change["name"] == "selected_image":
-            self.write(_large=explored.large(self.selected_image, NOTEBOOK))
         if all(shown["name"] != self.selected_image for shown in self._images):
             self._fetch(n)
         if self._begun and explored.net is not None and self.map_kind != "codes":
@@ -502,10 +512,17 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
         yield from self._net().meet(photo)
 
     def _take_in(self, name: str, read: Seen) -> str:
-        bank, guests = self.bank, self._explored.strip.guests
-        name = free_name(name, {*(bank.images if bank else ()), *guests})
         self._explored.extra = self._explored.welcome(name, read)
         return name
+
+    def _given(self) -> dict[str, tuple[int, int] | None]:
+        return self._explored.sizes
+
+    def _added(self) -> dict[str, Photo]:
+        return self._explored.added
+
+    def _note_missed(self, errand: Errand) -> None:
+        self._note_failure(f"{errand.job.name}, which was added to a linked view, could not be added here.", errand)
 
     # -- what the browser is told -------------------------------------------------------------------------------------
 
@@ -551,6 +568,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
             self._settle_choices()
             if explored.bank is not None:
                 self._growth.leave(explored.bank)
+            self._catch_up()  # with what it could not take in before it was finished
         large = explored.large(self.selected_image, NOTEBOOK)
         self.write(**explored.encode(self._room, self.selected_concepts), _large=large, _seq=frame)
         self._drawn = (record, explored.facts, explored.extra)
@@ -612,6 +630,7 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
             "done": step.done if step is not None else 0,
             "total": step.total if step is not None else 0,
             "eta": job.seconds_left if job is not None and active else None,
+            "pace": _describe_pace(step.pace) if step is not None and active else None,
             "seconds": job.seconds if job is not None else 0,
             "error": None if active else error,
         }
@@ -640,3 +659,10 @@ class ConceptExplorer(Arriving["Seen"], Refitting, Prototyping, Choosing, FullPh
     def _on_stop(self, content: dict[str, Any]) -> None:
         del content
         self._stop_asking()
+
+
+def _describe_pace(pace: Pace | None) -> dict[str, Any] | None:
+    """Say what counts, where it is not forward passes."""
+    if pace is None:
+        return None
+    return {"unit": pace.unit, "bound": pace.bound, "whole": pace.whole, "share": round(pace.share, 4)}

@@ -183,6 +183,21 @@ class Selection(LockedWidget):
         if self._closes and not self._views:
             self.close()
 
+    def others(self, view: Any) -> list[Any]:
+        """Return the views that take part beside one.
+
+        Parameters
+        ----------
+        view : View
+            The one.
+
+        Returns
+        -------
+        list of View
+            The others, in no order.
+        """
+        return [each for each in self._views if each is not view]
+
     def as_dict(self) -> dict[str, Any]:
         """Return what is selected.
 

@@ -1,7 +1,7 @@
 /** What the parts of the view share. */
 import type { Kernel } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
-import type { PublicTraits } from "../../core/wire";
+import type { LayerName, PublicTraits } from "../../core/wire";
 import type { Shown, ViewState } from "./state";
 
 export interface Actions {
@@ -15,11 +15,13 @@ export interface Actions {
     name: K,
     value: PublicTraits[K],
   ): void;
+  /** Shows layers side by side; one of them, alone; none, the one that was shown before. */
+  layOut(layers: readonly LayerName[]): void;
   /** Looks for the cells that a cell acts together with; for the one that is shown already, goes back. */
   findPartners(cell: number): void;
   /** Goes back from the partners to the map. */
   leavePartners(): void;
-  toggle(name: "map" | "uncertainty" | "cells" | "spread"): void;
+  toggle(name: "map" | "unsure" | "cells"): void;
   start(): void;
   stop(): void;
   /** Draws before the next frame. */

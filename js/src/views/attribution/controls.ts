@@ -2,11 +2,11 @@
 import { h, icon, on, setAttribute, setText, show } from "../../core/dom";
 import { percent } from "../../core/format";
 import { walkWithArrows } from "../../core/roving";
-import { COLORMAPS, type IndexName, SCORES } from "../../core/wire";
+import { COLORMAPS, type LayerName, SCORES } from "../../core/wire";
 import { makeAbout, makePopover } from "../shared/popover";
 import type { Context, Part } from "./context";
 import { makeLegend } from "./legend";
-import { INDICES, type Shown } from "./state";
+import { LAYERS, layersOf, type Shown } from "./state";
 import { COARSE, headingWords, rowsWords, SCORE_NAMES, surenessWords } from "./words";
 
 /** Makes the heading: what the map answers, and how it was made. */
@@ -41,7 +41,9 @@ export function makeHeading(context: Context): Part {
     node,
     update(shown, panels) {
       const alone = model.get("selected_method");
-      const [strong, rest] = headingWords(panels.length ? { ...shown, partners: null } : shown);
+      const [strong, rest] = headingWords(
+        panels.length ? { ...shown, partners: null, reading: null } : shown,
+      );
       among = !shown.partners && Boolean(alone) && (model.get("_methods") ?? []).length > 1;
       setText(lead, strong);
       setText(name, among ? `${rest}: ${alone}` : rest);
@@ -69,9 +71,10 @@ export function aboutOf(maps: readonly Shown[]): [string, string][] {
 export function codeOf({ map, reading, classId, className, partners }: Shown): string {
   if (!map) return "";
   const options = [String(classId)];
-  if (reading && reading.index !== "total" && !partners) options.push(`kind="${reading.index}"`);
+  const error = reading?.index === "error" && !partners;
+  if (reading && reading.index !== "total" && !error && !partners) options.push(`kind="${reading.index}"`);
   if (reading && reading.score !== map.score) options.push(`score="${reading.score}"`);
-  const read = `values(${options.join(", ")})  # ${className}`;
+  const read = `${error ? "standard_error" : "values"}(${options.join(", ")})  # ${className}`;
   if (!partners) return `${map.code}\na.${read}`;
   const cell = partners.search.cell.join(", ");
   const model = /\.run\((.*), photo\)$/.exec(map.code)?.[1] ?? "model";
@@ -82,8 +85,8 @@ export function codeOf({ map, reading, classId, className, partners }: Shown): s
 export function makeControls(context: Context, saver: HTMLElement): Part {
   const parts = [
     makeLegend(context),
-    makeIndices(context),
     makeLayers(context, saver),
+    makeMarks(context),
     makeSliders(context),
     makeFacts(),
   ];
@@ -95,42 +98,66 @@ export function makeControls(context: Context, saver: HTMLElement): Part {
   };
 }
 
-/** What is drawn of the class, one of three. */
-function makeIndices({ model, state, act, signal }: Context): Part {
-  const group = h("div", { class: "tabs", role: "radiogroup", "aria-label": "What is drawn" });
-  const buttons = INDICES.map(([name, text]) => {
-    const button = h("button", { type: "button", role: "radio", "data-key": name }, text);
+/** Why a layer can be had of none of the maps, or nothing. */
+function reasonAgainst(name: LayerName, { map }: Shown, panels: readonly Shown[]): string {
+  const maps = panels.length ? panels.flatMap((panel) => panel.map ?? []) : map ? [map] : [];
+  return maps.every(({ missing }) => missing?.[name]) ? (maps[0]?.missing?.[name] ?? "") : "";
+}
+
+/** What is drawn of the class: one layer, or, side by side, those that are ticked. */
+function makeLayers({ model, act, signal }: Context, saver: HTMLElement): Part {
+  const group = h("div", { class: "tabs", "aria-label": "What is drawn" });
+  const buttons = LAYERS.map(([name, text]) => {
+    const button = h("button", { type: "button", "data-key": name }, text);
     group.append(button);
     return button;
   });
   const why = h("p", { class: "vh", id: "ww-index-why" });
-  const spread = h("button", { class: "tog", type: "button", title: "Shows all of them" }, "Side by side");
-  on(spread, "click", () => act.toggle("spread"), signal);
+  const spread = h("button", { class: "tog", type: "button" }, "Side by side");
+  const isOpen = (button: HTMLElement) => button.getAttribute("aria-disabled") !== "true";
+  const nameOf = (button: HTMLElement) => button.dataset.key as LayerName;
   const choose = (button: HTMLElement) => {
-    if (button.getAttribute("aria-disabled") !== "true") act.choose("index", button.dataset.key as IndexName);
+    if (isOpen(button)) act.choose("index", nameOf(button));
   };
-  walkWithArrows(group, choose, signal);
+  const tick = (button: HTMLElement) => {
+    const name = nameOf(button);
+    const ticked = (each: LayerName) => layersOf(model).includes(each) !== (each === name);
+    if (isOpen(button)) act.layOut(LAYERS.map(([each]) => each).filter(ticked));
+  };
+  on(
+    spread,
+    "click",
+    () => act.layOut(layersOf(model).length ? [] : buttons.filter(isOpen).map(nameOf)),
+    signal,
+  );
+  walkWithArrows(group, (button) => layersOf(model).length === 0 && choose(button), signal);
   on(
     group,
     "click",
     (event) => {
       const button = (event.target as Element).closest<HTMLElement>("[data-key]");
-      if (button) choose(button);
+      if (button) (layersOf(model).length ? tick : choose)(button);
     },
     signal,
   );
   return {
-    node: h("div", { class: "row" }, group, spread, why),
-    update({ map }, panels) {
-      show(spread, state.spread || panels.length === 0);
-      setAttribute(spread, "aria-pressed", state.spread && panels.length > 0 ? "true" : "false");
-      const chosen = model.get("index") ?? "total";
+    node: h("div", {}, h("div", { class: "row" }, group, why), h("div", { class: "row" }, spread, saver)),
+    update(shown, panels) {
+      const methods = model.get("_methods") ?? [];
+      const alone = methods.length < 2 || Boolean(model.get("selected_method"));
+      const layers = alone ? layersOf(model) : [];
+      const many = layers.length > 0;
+      show(spread, alone);
+      setAttribute(spread, "aria-pressed", many ? "true" : "false");
+      setAttribute(spread, "title", many ? "Goes back to one of them" : "Shows several of them");
+      setAttribute(group, "role", many ? "group" : "radiogroup");
+      const chosen: readonly LayerName[] = many ? layers : [model.get("index") ?? "total"];
       buttons.forEach((button, place) => {
-        const [name, , title] = INDICES[place] as (typeof INDICES)[number];
-        const maps = panels.length ? panels.flatMap((panel) => panel.map ?? []) : map ? [map] : [];
-        const reason = maps.every(({ missing }) => missing?.[name]) ? (maps[0]?.missing?.[name] ?? "") : "";
-        setAttribute(button, "aria-checked", name === chosen ? "true" : "false");
-        setAttribute(button, "tabindex", name === chosen ? 0 : -1);
+        const [name, , title] = LAYERS[place] as (typeof LAYERS)[number];
+        const reason = reasonAgainst(name, shown, panels);
+        setAttribute(button, "role", many ? "checkbox" : "radio");
+        setAttribute(button, "aria-checked", chosen.includes(name) ? "true" : "false");
+        setAttribute(button, "tabindex", many || chosen.includes(name) ? 0 : -1);
         setAttribute(button, "aria-disabled", reason ? "true" : null);
         setAttribute(button, "aria-describedby", reason ? "ww-index-why" : null);
         setAttribute(button, "title", reason || title);
@@ -140,29 +167,22 @@ function makeIndices({ model, state, act, signal }: Context): Part {
   };
 }
 
-const LAYERS = [
+const MARKS = [
   ["map", "Map", "Shows the map over the photo"],
-  ["uncertainty", "Uncertainty", "Hatches cells whose 95 % interval is wide, or reaches down to nothing"],
+  ["unsure", "Unsure", "Hatches cells whose 95 % interval is wide, or reaches down to nothing"],
   ["cells", "Cells", "Shows what was measured, without smoothing"],
 ] as const;
 
-function makeLayers({ state, act, signal }: Context, saver: HTMLElement): Part {
-  const buttons = LAYERS.map(([name, text, title]) => {
+function makeMarks({ state, act, signal }: Context): Part {
+  const buttons = MARKS.map(([name, text, title]) => {
     const button = h("button", { class: "tog", type: "button", title }, text);
     on(button, "click", () => act.toggle(name), signal);
     return [name, button] as const;
   });
+  const group = h("div", { class: "toggles", role: "group", "aria-label": "On the photo" });
+  group.append(...buttons.map(([, button]) => button));
   return {
-    node: h(
-      "div",
-      { class: "row" },
-      h(
-        "div",
-        { class: "toggles", role: "group", "aria-label": "Layers" },
-        ...buttons.map(([, button]) => button),
-      ),
-      saver,
-    ),
+    node: h("div", { class: "row" }, group),
     update() {
       for (const [name, button] of buttons)
         setAttribute(button, "aria-pressed", state[name] ? "true" : "false");
@@ -183,6 +203,11 @@ const SCALE_OPTIONS = [
   ["image", "Each map its own"],
   ["shared", "Shared by all maps"],
 ] as const;
+
+const OWN_COLORS: Partial<Record<LayerName, string>> = {
+  slope: "Signs have two colours of their own",
+  error: "Uncertainty has colours of its own",
+};
 
 interface Choice<T extends string> {
   node: HTMLElement;
@@ -246,7 +271,8 @@ function makeSliders({ model, act, signal }: Context): Part {
       scales.update(model.get("scale") ?? "image");
       show(scales.node, panels.length > 1 || (model.get("_images") ?? []).length > 1);
       colors.update(model.get("colormap"));
-      colors.disable(reading?.index === "slope" && !partners ? "Signs have two colours of their own" : "");
+      const own = reading && !partners && panels.length === 0 ? OWN_COLORS[reading.index] : "";
+      colors.disable(own ?? "");
       for (const { name, max, input, output } of sliders) {
         const value = Math.round(100 * model.get(name));
         if (Number(input.value) !== value) input.value = String(value);

@@ -1,7 +1,8 @@
 /** The legend: what the colours stand for, in raw numbers. */
-import { paintSigned, paintValues } from "../../core/colormap";
+import { type PaletteName, paintSigned, paintValues } from "../../core/colormap";
 import { h, setText } from "../../core/dom";
-import { shareOfAll, signedQuantity } from "../../core/format";
+import { quantity, shareOfAll, signedQuantity } from "../../core/format";
+import type { AnyModel } from "../../core/model";
 import type { LegendLine } from "../shared/save";
 import type { Context, Part } from "./context";
 import type { Shown } from "./state";
@@ -11,32 +12,66 @@ const WIDTH = 256;
 const ramp = Float32Array.from({ length: WIDTH }, (_, i) => i / (WIDTH - 1));
 const slope = ramp.map((share) => 2 * share - 1);
 
+/** The colours in which something is drawn: those that the person chose, but where there are two signs, or errors. */
+export function colorsOf(model: AnyModel, { reading, partners }: Shown): PaletteName | "signed" {
+  if (reading?.index === "slope" && !partners) return "signed";
+  return reading?.index === "error" && !partners ? "error" : model.get("colormap");
+}
+
 /** Paints the colours from the low end to the high one. */
 function paintRamp({ model }: Context, shown: Shown, brush: CanvasRenderingContext2D): void {
   const image = brush.createImageData(WIDTH, 1);
   const threshold = model.get("threshold");
-  if (isSigned(shown)) paintSigned(slope, 1, threshold, image.data);
-  else paintValues(ramp, 1, model.get("colormap"), threshold, image.data);
+  const colors = colorsOf(model, shown);
+  if (colors === "signed") paintSigned(slope, 1, threshold, image.data);
+  else paintValues(ramp, 1, colors, threshold, image.data);
   const opacity = shown.plane ? model.get("opacity") : 0;
   for (let i = 3; i < image.data.length; i += 4) image.data[i] = (image.data[i] as number) * opacity;
   brush.putImageData(image, 0, 0);
 }
 
-/** Makes the legend. */
-export function makeLegend(context: Context): Part {
+interface Line {
+  node: HTMLElement;
+  update(shown: Shown, each: boolean): void;
+}
+
+function makeLine(context: Context): Line {
   const canvas = h("canvas", { "aria-hidden": "true", width: WIDTH, height: 1 });
   const low = h("span");
   const high = h("span");
-  const node = h("div", { class: "legend sm mut" }, low, canvas, high);
   return {
-    node,
-    update(first, panels) {
-      const shown = panels.find(({ plane }) => plane) ?? first;
-      const [from, to] = legendWords(shown, panels.length > 1 && context.model.get("scale") !== "shared");
+    node: h("div", { class: "legend sm mut" }, low, canvas, high),
+    update(shown, each) {
+      const [from, to] = legendWords(shown, each);
       setText(low, from);
       setText(high, to);
       const brush = canvas.getContext("2d");
       if (brush) paintRamp(context, shown, brush);
+    },
+  };
+}
+
+/** Makes the legend: a line for all that is drawn in the same colours. */
+export function makeLegend(context: Context): Part {
+  const node = h("div", { class: "legends" });
+  const lines: Line[] = [];
+  return {
+    node,
+    update(first, panels) {
+      const groups = new Map<string, Shown[]>();
+      const drawn = panels.filter(({ plane }) => plane);
+      for (const shown of drawn.length ? drawn : [first]) {
+        const colors = colorsOf(context.model, shown);
+        groups.set(colors, [...(groups.get(colors) ?? []), shown]);
+      }
+      [...groups.values()].forEach(([shown, ...more], place) => {
+        lines[place] ??= makeLine(context);
+        if (shown) lines[place].update(shown, more.length > 0 && context.model.get("scale") !== "shared");
+      });
+      lines.forEach((line, place) => {
+        if (place >= groups.size) line.node.remove();
+        else if (line.node.parentNode !== node) node.append(line.node);
+      });
     },
   };
 }
@@ -56,18 +91,15 @@ export function legendLine(context: Context, shown: Shown): LegendLine {
   };
 }
 
-function isSigned({ reading, partners }: Shown): boolean {
-  return reading?.index === "slope" && !partners;
-}
-
 /** What stands at the two ends. */
 export function legendWords(shown: Shown, each = false): [string, string] {
   const { reading, plane, partners, top } = shown;
-  if (each) return [isSigned(shown) ? "against" : "0", "the largest value of each map"];
+  const signed = reading?.index === "slope" && !partners;
+  if (each) return [signed ? "against" : "0", "the largest value of each map"];
   if (partners)
     return ["0", partners.found ? `${shareOfAll(partners.found.max)} of the variance` : "searching"];
   if (!plane || !reading) return ["0", "no map"];
-  if (isSigned(shown))
-    return [`${signedQuantity(-top)} against`, `${signedQuantity(top)} ${reading.unit}, for`];
-  return ["0", `${shareOfAll(top)} ${reading.unit}`];
+  if (signed) return [`${signedQuantity(-top)} against`, `${signedQuantity(top)} ${reading.unit}, for`];
+  const number = reading.index === "error" ? quantity(top) : shareOfAll(top);
+  return ["0", `${number} ${reading.unit}`];
 }

@@ -1,9 +1,8 @@
 /** Drawing on the canvas: photo, what is not seen, map, uncertainty, the cell that is read, and the wipe. */
 import type { Box } from "../../core/box";
-import { paintSigned, paintValues } from "../../core/colormap";
+import { type PaletteName, paintSigned, paintValues } from "../../core/colormap";
 import { smoothField } from "../../core/field";
 import type { Plane } from "../../core/planes";
-import type { ColormapName } from "../../core/wire";
 import { cellBox, hatch, outline, paintUnseen, paintWipe } from "../shared/canvas";
 import type { Picture } from "../shared/photos";
 
@@ -46,7 +45,7 @@ export class Overlay {
   paint(
     plane: Plane,
     max: number,
-    name: ColormapName | "signed",
+    name: PaletteName | "signed",
     threshold: number,
     smooth: boolean,
   ): HTMLCanvasElement {

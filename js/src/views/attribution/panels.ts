@@ -1,9 +1,9 @@
-/** Maps side by side on the same photo: of several methods, or the indices of one. */
+/** Maps side by side on the same photo: of several methods, or layers of one. */
 import { h, on, patchChildren, setText, show } from "../../core/dom";
 import type { PhotoStore } from "../shared/photos";
 import type { Context, Part } from "./context";
 import { makePicture, type PicturePart } from "./picture";
-import { INDICES, type Shown, type ViewState } from "./state";
+import { LAYERS, layersOf, type Shown, type ViewState } from "./state";
 import { panelLabel, panelWords } from "./words";
 
 /** Most panels in a line: four stand two by two. */
@@ -40,10 +40,10 @@ interface Panel {
 
 function makePanel(context: Context, photos: PhotoStore): Panel {
   let shown: Shown | null = null;
-  const { act, signal, state } = context;
+  const { model, act, signal, state } = context;
   const open = () => {
-    const index = INDICES.find(([, label]) => state.spread && label === shown?.label)?.[0];
-    if (index) act.choose("index", index);
+    const layer = LAYERS.find(([, label]) => layersOf(model).length > 0 && label === shown?.label)?.[0];
+    if (layer) act.choose("index", layer);
     else act.choose("selected_method", shown?.label ?? "");
   };
   const own: Context = {

@@ -5,7 +5,7 @@ import type { PhotoStore } from "../shared/photos";
 import { followKeys, followPointer, seenBox } from "../shared/reading";
 import { followSaveKeys, makeSaver, type Saver, type Snapshot } from "../shared/save";
 import type { Context, Part } from "./context";
-import { legendLine } from "./legend";
+import { colorsOf, legendLine } from "./legend";
 import { Overlay, paintScene, type Scene, signsOf, unsureCells } from "./paint";
 import type { Shown } from "./state";
 import { captionLines, cellWords, jobVerb, OUTSIDE, pictureLabel, pictureWords } from "./words";
@@ -83,22 +83,18 @@ export function makePicture(context: Context, photos: PhotoStore, label = pictur
   }
 
   /** The map of the class, and what is drawn on it. */
-  function drawMap({ plane, reading, top }: Shown): Pick<Scene, "overlay" | "smooth" | "unsure" | "signs"> {
+  function drawMap(shown: Shown): Pick<Scene, "overlay" | "smooth" | "unsure" | "signs"> {
+    const { plane, reading, top } = shown;
     const smooth = !state.cells;
     if (!plane || !reading || !state.map) return { overlay: null, smooth, unsure: [], signs: [] };
     const threshold = context.model.get("threshold");
-    const signed = reading.index === "slope";
+    const colors = colorsOf(context.model, shown);
+    const measured = reading.of ?? { plane, max: top };
     return {
-      overlay: overlay.paint(
-        plane,
-        top,
-        signed ? "signed" : context.model.get("colormap"),
-        threshold,
-        smooth,
-      ),
+      overlay: overlay.paint(plane, top, colors, threshold, smooth),
       smooth,
-      unsure: state.uncertainty ? unsureCells(plane, top, threshold) : [],
-      signs: signed ? signsOf(plane, top, threshold) : [],
+      unsure: state.unsure ? unsureCells(measured.plane, measured.max, threshold) : [],
+      signs: colors === "signed" ? signsOf(plane, top, threshold) : [],
     };
   }
 

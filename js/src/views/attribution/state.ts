@@ -1,12 +1,13 @@
 /** What is shown now, worked out from the traits. Nothing here touches the page. */
 import type { AnyModel } from "../../core/model";
-import { decodeLayer, decodePlane, type Plane } from "../../core/planes";
+import { decodeLayer, decodePlane, errorsOf, type Plane } from "../../core/planes";
 import {
   type ClassMap,
   type Found,
   type ImageInfo,
   type IndexName,
   keyOf,
+  type LayerName,
   type MapInfo,
   type ScoreName,
   type Search,
@@ -17,10 +18,9 @@ import type { LayerStore } from "./layers";
 /** State of one view on one page; never synced, so that two views of a model can differ. */
 export interface ViewState {
   map: boolean;
-  uncertainty: boolean;
+  /** Cells that say little are hatched. */
+  unsure: boolean;
   cells: boolean;
-  /** The indices stand side by side. */
-  spread: boolean;
   /** Cell that is read, as an index into the map, or "outside" of what the model sees. */
   reading: number | "outside" | null;
   /** Rows and columns of the map that it is an index into, of several side by side. */
@@ -35,7 +35,7 @@ export interface ViewState {
 
 /** What is drawn of a class: an index of a score, in numbers. */
 export interface Reading {
-  index: IndexName;
+  index: LayerName;
   score: ScoreName;
   min: number;
   max: number;
@@ -43,6 +43,8 @@ export interface Reading {
   agreement: number | null;
   unit: string;
   plane: Plane | null;
+  /** Of standard errors: what they are errors of. */
+  of?: { plane: Plane; max: number; unit: string };
 }
 
 /** The search for partners that is shown, and its map once there is one. */
@@ -83,10 +85,11 @@ export interface Shown {
 }
 
 /** What can be drawn of a class: name, label, and what it means. */
-export const INDICES: readonly [IndexName, string, string][] = [
+export const LAYERS: readonly [LayerName, string, string][] = [
   ["total", "Total", "Share of the variance that is left when all but the cell is known"],
   ["first", "First order", "Share of the variance that the cell explains on its own"],
   ["slope", "Sign", "By how much the score rises when the cell is shown"],
+  ["error", "Uncertainty", "Standard error of the total index: how far chance moves it"],
 ];
 
 const EMPTY: Status = {
@@ -146,6 +149,9 @@ export function methodOf(model: AnyModel): number {
   return Math.max(0, (model.get("_methods") ?? []).indexOf(model.get("selected_method") ?? ""));
 }
 
+/** What stands side by side of one method; nothing where one layer is shown alone. */
+export const layersOf = (model: AnyModel): readonly LayerName[] => model.get("layers") ?? [];
+
 /** How far several computations are, as one. */
 export function joinStatus(all: readonly Status[]): Status {
   const [first] = all;
@@ -178,19 +184,24 @@ export function statusOf(model: AnyModel, name: string): Status | undefined {
   return found.length ? joinStatus(found) : undefined;
 }
 
-/** What stands side by side: maps of all methods, or the indices of one; nothing where a map is shown alone. */
-export function derivePanels(model: AnyModel, stores: Stores, state: ViewState): Shown[] {
+/**
+ * What stands side by side: maps of all methods, or layers of one; nothing where a map is shown alone.
+ *
+ * @param left - mark of the search for partners that the person has left
+ */
+export function derivePanels(model: AnyModel, stores: Stores, left = ""): Shown[] {
   const methods = model.get("_methods") ?? [];
   const alone = methods.length < 2 || Boolean(model.get("selected_method"));
-  if (alone && !state.spread) return [];
+  const layers = layersOf(model);
+  if (alone && layers.length === 0) return [];
   const method = methodOf(model);
   const missing = model.get("_maps")?.[keyOf(model.get("selected_image"), method)]?.missing ?? {};
   const panels = alone
-    ? INDICES.filter(([index]) => !missing[index]).map(([index, label]) => ({
-        ...deriveShown(model, stores, state.left, method, index),
+    ? LAYERS.filter(([name]) => layers.includes(name) && !missing[name]).map(([name, label]) => ({
+        ...deriveShown(model, stores, left, method, name),
         label,
       }))
-    : methods.map((label, place) => ({ ...deriveShown(model, stores, state.left, place), label }));
+    : methods.map((label, place) => ({ ...deriveShown(model, stores, left, place), label }));
   if (model.get("scale") !== "shared") return panels;
   const unit = ({ reading }: Shown) => reading?.unit;
   return panels.map((panel) => ({
@@ -206,7 +217,7 @@ export function derivePanels(model: AnyModel, stores: Stores, state: ViewState):
  * @param stores - decoded maps
  * @param left - mark of the search for partners that the person has left
  * @param method - place of the method
- * @param wanted - the index, where it is not the one that was chosen
+ * @param wanted - the layer, where it is not the one that was chosen
  */
 export function deriveShown(
   model: AnyModel,
@@ -241,7 +252,7 @@ export function deriveShown(
     plane: reading && !reading.flat ? reading.plane : null,
     top: reading ? topOf(model, stores, reading) : 0,
     missing: map !== null && reading === null,
-    refusal: map && classId !== null ? stores.layers.refusal(name, map, classId, wanted, score) : "",
+    refusal: map && classId !== null ? stores.layers.refusal(name, map, classId, indexOf(wanted), score) : "",
     partners: map && partnersOf(model, stores.planes, name, map, left),
   };
 }
@@ -258,8 +269,28 @@ function askedScore(model: AnyModel, map: MapInfo | null): ScoreName {
   return score === "own" ? (map?.score ?? score) : score;
 }
 
-/** What is drawn of a class: the stored map where that is it, else a layer that is asked for. */
-function readClass(
+/** The index that a layer is read from: standard errors travel with the total one. */
+const indexOf = (layer: LayerName): IndexName => (layer === "error" ? "total" : layer);
+
+/** What is drawn of a class. */
+function readClass(model: AnyModel, stores: Stores, explained: Explained, layer: LayerName): Reading | null {
+  const read = readIndex(model, stores, explained, indexOf(layer));
+  if (layer !== "error" || !read) return read;
+  const { plane, max, unit } = read;
+  const errors = plane && errorsOf(plane);
+  return {
+    ...read,
+    index: layer,
+    min: 0,
+    max: Math.max(0, ...(errors?.values ?? [])),
+    unit: `${unit}, standard error`,
+    plane: errors,
+    ...(plane && { of: { plane, max, unit } }),
+  };
+}
+
+/** An index of a class: the stored map where that is it, else a layer that is asked for. */
+function readIndex(
   model: AnyModel,
   { planes, layers }: Stores,
   { name, map, id, at }: Explained,

@@ -80,6 +80,10 @@ export function cellWords(shown: Shown, cell: number): { place: string; number: 
   if (partners && partners.cell === cell) return { place, number: "", rest: "the cell itself" };
   if (partners && !partners.found?.looked.includes(cell)) return { place, number: "", rest: "not looked at" };
   const value = plane?.values[cell] ?? Number.NaN;
+  if (reading.of && !partners) {
+    const whole = `${shareOfAll(reading.of.plane.values[cell] ?? Number.NaN)} ${reading.of.unit}`;
+    return { place, number: quantity(value), rest: ` standard error${shown.label ? "" : `, of ${whole}`}` };
+  }
   const spread = quantity(1.96 * (plane?.errors[cell] ?? Number.NaN));
   const number = reading.index === "total" || partners ? shareOfAll(value) : signedQuantity(value);
   const unit = shown.label ? "" : ` ${partners ? "of the variance" : reading.unit}`; // beside others it stands above
@@ -98,8 +102,9 @@ export const SCORE_NAMES: Record<ScoreName, string> = {
 export const NO_PARTNERS = "Looking for partners of a cell needs a kernel";
 
 /** The heading over the controls, in two parts. */
-export function headingWords({ className, partners }: Shown): [string, string] {
+export function headingWords({ className, partners, reading }: Shown): [string, string] {
   if (partners) return ["With", placeOf(partners.search.cell)];
+  if (reading?.index === "error") return ["Uncertainty", `of where it looks for ${className}`];
   return ["Where", className ? `it looks for ${className}` : "it looks"];
 }
 
@@ -157,7 +162,7 @@ export function surenessWords(shown: Shown): Sureness {
   const agreement = reading?.agreement ?? null;
   if (!reading || shown.map?.preview)
     return { figure: "–", dots: null, words: "How sure: known once there are rows" };
-  if (reading.index !== "total" && shown.plane) return clearCells(shown.plane);
+  if (reading.index !== "total" && !reading.of && shown.plane) return clearCells(shown.plane);
   if (reading.flat) return { figure: "–", dots: null, words: "How sure: there is no map to judge" };
   if (agreement === null)
     return { figure: "–", dots: null, words: "How sure: too few rows to compare two halves" };
@@ -211,12 +216,19 @@ export function captionLines(model: AnyModel, shown: Shown, mapped: boolean): st
   ];
 }
 
-const INDEX_WORDS = { total: "total index", first: "first order", slope: "sign" };
+const INDEX_WORDS = {
+  total: "total index",
+  first: "first order",
+  slope: "sign",
+  error: "standard error of the total index",
+};
 
 /** What the picture is called by a screen reader. */
 export function pictureLabel(shown: Shown): string {
   const name = shown.image?.name ?? "No image";
-  const what = shown.plane ? `with a map of where the model looks for ${shown.className}` : "without a map";
+  const where = `where the model looks for ${shown.className}`;
+  const map = shown.reading?.of ? `a map of how uncertain it is ${where}` : `a map of ${where}`;
+  const what = shown.plane ? `with ${map}` : "without a map";
   return `${name}, ${what}. Arrow keys read cells, Enter looks for what a cell acts together with, Space shows or hides the map, Escape goes back.`;
 }
 

@@ -7,6 +7,7 @@ import type {
   CropKind,
   Growing,
   MapKind,
+  Pace,
   PhotoInfo,
 } from "../../core/concept_wire";
 import { amount, count, counted, percent, remaining, signed } from "../../core/format";
@@ -108,15 +109,20 @@ const STAGES: Record<string, string> = {
   photo: "Looking at a photo",
 };
 
+/** How far a stage is: `12 of about 40 iterations`. */
+function paceWords(done: number, total: number, { unit, bound }: Pace): string {
+  return `${count(done)} of ${bound ? `${bound} ` : ""}${count(total)} ${unit}`;
+}
+
 function statusWords(status: ConceptStatus, bank: BankInfo | null): string {
   switch (status.state) {
     case "empty":
       return bank ? "" : "Not computed yet";
     case "computing": {
-      const left = status.eta === null ? "" : DOT + remaining(status.eta);
-      const stage = status.stage ?? "";
-      const told = STAGES[stage] ?? (sentence(stage) || "Computing");
-      return told + left;
+      const { stage, pace, eta } = status;
+      const told = STAGES[stage ?? ""] ?? (sentence(stage ?? "") || "Computing");
+      const left = eta === null ? "" : remaining(eta) + (pace && !pace.whole ? " in this step" : "");
+      return [told, pace ? paceWords(status.done, status.total, pace) : "", left].filter(Boolean).join(DOT);
     }
     case "partial":
       return "Stopped before the end: a sketch";
@@ -136,7 +142,8 @@ export function targetWords(target: string): string {
 export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: KernelState): HeadWords {
   const { status, bank } = shown;
   const found = bank ? `${counted(bank.ids.length, "concept")} of ` : "Concepts of ";
-  const share = status.total > 0 ? Math.min(1, status.done / status.total) : 0;
+  const part = status.total > 0 ? Math.min(1, status.done / status.total) : 0;
+  const share = status.pace?.share ?? part;
   const verbs = {
     empty: bank ? "" : "Run",
     computing: "Stop",

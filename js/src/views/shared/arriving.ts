@@ -9,7 +9,7 @@ const MOST_FILE = 60;
 const AS_IT_IS = 3e6;
 
 /** What Python answers. */
-type Answer = { kind: string; name?: string; message?: string };
+type Answer = { kind: string; name?: string; missed?: readonly string[]; message?: string };
 type Ask = (name: string, bytes: ArrayBuffer) => Promise<Answer>;
 
 /** Width and height within the largest side, in the same ratio. */
@@ -83,6 +83,8 @@ export class Queue {
     this.busy = true;
     const names: string[] = [];
     const troubles: string[] = [];
+    /** Why views beside this one cannot take them in. */
+    const missed = new Set<string>();
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
       const { file, name } = next;
       this.#say(`Adding ${name}${this.#waiting.length ? `, ${this.#waiting.length} more` : ""} …`);
@@ -90,12 +92,15 @@ export class Queue {
         const answer = await this.ask(name, await this.prepare(file));
         if (answer.kind !== "added") troubles.push(answer.message ?? "");
         else if (names.push(answer.name ?? "") === 1) this.arrived(names[0] as string);
+        for (const why of answer.missed ?? []) missed.add(`Not in a linked view: ${why}`);
       } catch (error) {
         troubles.push(`${name}: ${(error as Error).message}.`);
       }
     }
     this.busy = false;
-    this.#say([names.length ? `Added ${names.join(", ")}.` : "", ...troubles].filter(Boolean).join(" "));
+    this.#say(
+      [names.length ? `Added ${names.join(", ")}.` : "", ...missed, ...troubles].filter(Boolean).join(" "),
+    );
   }
 
   #say(words: string): void {

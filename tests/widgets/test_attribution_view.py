@@ -140,7 +140,7 @@ def test_bad_traits_are_refused_and_lose_nothing(view, trait, value, message):
 
 def test_unknown_options_are_refused(model, images):
     with pytest.raises(
-        TypeError, match=r"AttributionView: unknown option 'opacty'; wanted one of \['colormap', 'index', 'layer"
+        TypeError, match=r"AttributionView: unknown option 'opacty'; wanted one of \['colormap', 'index', 'layers'"
     ):
         ww.AttributionView(model, images, opacty=0.5)
 

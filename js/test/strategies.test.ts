@@ -8,6 +8,7 @@ import {
   insideOf,
   isInside,
   middles,
+  moveApart,
   panBy,
   showAll,
   toPlane,
@@ -223,6 +224,25 @@ describe("geometry", () => {
     expect([...found.keys()].sort()).toEqual([-1, 0, 1]);
     expect(found.get(0)).toBe(0);
     expect(found.get(-1)).toBe(5);
+  });
+
+  it("moves discs apart that lie on each other, and leaves the others", () => {
+    const spots = [
+      { x: 50, y: 50 },
+      { x: 50, y: 50 },
+      { x: 50, y: 50 },
+      { x: 300, y: 50 },
+    ];
+    const moves = moveApart(spots, [20, 20, 20, 20]);
+    expect(moves[0]).toEqual({ x: 0, y: 0 });
+    expect(moves[3]).toEqual({ x: 0, y: 0 });
+    const at = spots.map(({ x, y }, i) => ({ x: x + (moves[i]?.x ?? 0), y: y + (moves[i]?.y ?? 0) }));
+    for (let i = 0; i < 4; i++)
+      for (let j = 0; j < i; j++) {
+        const [a, b] = [at[i] as { x: number; y: number }, at[j] as { x: number; y: number }];
+        expect(Math.hypot(a.x - b.x, a.y - b.y)).toBeGreaterThanOrEqual(20 - 1e-3);
+      }
+    expect(Math.max(...moves.map(({ x, y }) => Math.hypot(x, y)))).toBeCloseTo(20, 6);
   });
 
   it("draws dimmed photos below, misread ones above right ones, chosen ones on top", () => {

@@ -22,7 +22,7 @@ model = ww.load_model("efficientnet_lite0", device="cpu")
 photos = ww.examples.photos()
 photos |= {f"{name} half": photo[: len(photo) // 2] for name, photo in list(photos.items())}
 bank = ww.Craft(n_concepts=4, fit_on="locations").run(model, photos, progress=False)
-labels = dict.fromkeys(photos) | {"coffee": "espresso", "chelsea": "tench"}
+labels = {name: "tench" if name == "chelsea" else "espresso" for name in photos}
 selection = ww.Selection()
 explorer = ww.ConceptExplorer(bank, model, photos, selection=selection)
 job = ww.Strategies().submit(model, bank, photos, labels=labels)
@@ -32,7 +32,13 @@ display(explorer, view)
 # Opaque pixels of the drawing over the photos, and a print of the photos as they are drawn.
 LOOK = """(ww) => {
   const [base, over] = ww.querySelectorAll(".cloud > canvas");
-  const read = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const read = (drawn) => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [drawn.width, drawn.height];
+    const brush = canvas.getContext("2d", { willReadFrequently: true });
+    brush.drawImage(drawn, 0, 0);
+    return brush.getImageData(0, 0, canvas.width, canvas.height).data;
+  };
   const [under, above] = [read(base), read(over)];
   let [print, ink] = [0, 0];
   for (let i = 0; i < under.length; i += 4) print = (print * 31 + under[i] + 7 * under[i + 1]) % 1000003;
@@ -90,17 +96,17 @@ def test_photos_and_concepts_select_one_another(lab, screenshots):
     frame = view.locator(".cloud")
     box = frame.bounding_box()
     at = spots(type("Graph", (), {"positions": positions}), box)
-    alone = [
-        n for n in range(len(rows)) if np.sort(np.abs(at - at[n]).max(axis=1))[1] > 30
-    ]  # a click next to another photo is a click on that
-    target = next(n for n in alone if rows[n] != lab.python("print(view.selected_images[0])"))
+    apart = [np.sort(np.hypot(*(at - each).T))[1] for each in at]
+    looked_at = rows.index(lab.python("print(view.selected_images[0])"))
+    target = max((n for n in range(len(rows)) if n != looked_at), key=lambda n: apart[n])
+    assert apart[target] > 2  # pixels: a click on it is not one on another
     frame.click(position={"x": float(at[target, 0]), "y": float(at[target, 1])})
     lab.until(f"ww.dataset.photos === '8' && ww.dataset.here === '{target}'")
     lab.until_python(f"explorer.selected_image == view.selected_images[0] == {rows[target]!r}")
     view.locator(".look canvas").wait_for()
     lab.until_python(f"view._look.get('image') == {rows[target]!r} and len(view._look['maps']) > 0")
 
-    look_round(lab, view, box, at[target], rows[target])
+    look_round(lab, view, at[target], rows[target])
     lab.python(f"selection.images = [{rows[0]!r}]")
     lab.until("ww.dataset.photos === '8' && ww.dataset.chosen === '1'")
     for theme in ("Light", "Dark"):
@@ -118,8 +124,11 @@ def test_photos_and_concepts_select_one_another(lab, screenshots):
     lab.until(f"ww.dataset.photos === '8' && ww.dataset.here === '0' && ww.dataset.selected === '{ids[1]}'")
 
 
-def look_round(lab, view, box, spot, name):
+def look_round(lab, view, spot, name):
     """Hover over a photo, and choose all by a lasso."""
+    view.locator(".cloud").scroll_into_view_if_needed()
+    box = view.locator(".cloud").bounding_box()
+
     # the card comes with the pointer, its photo from the kernel
     lab.page.mouse.move(box["x"] + spot[0], box["y"] + spot[1])
     view.locator(".card").wait_for()
@@ -134,6 +143,8 @@ def look_round(lab, view, box, spot, name):
     view.get_by_role("button", name="Choose none").click()
     lab.until_python("selection.images == []")
     view.get_by_role("button", name="Lasso", exact=True).click()
+    view.locator(".cloud").scroll_into_view_if_needed()
+    box = view.locator(".cloud").bounding_box()
     drag_round(lab.page, box)
     lab.until_python("len(view.selected_images) == 8 and explorer.selected_image == view.selected_images[0]")
 
@@ -156,9 +167,9 @@ def exported(model, shared_photos, tmp_path_factory):
     bank = ww.Craft(n_concepts=8, fit_on="locations", designs=8).run(model, files, progress=False)
     graph = ww.StrategyGraph.of(model, bank, labels=labels, progress=False)
     view = ww.StrategyView(graph, model, files, bank=bank)
-    explorer = ww.ConceptExplorer(bank, model, selection=view.selection)
     folder = tmp_path_factory.mktemp("page")
     alone = view.to_html(folder / "strategies.html")
+    explorer = ww.ConceptExplorer(bank, model, selection=view.selection)  # selects its first concept
     both = ww.to_html([view, explorer], folder / "linked.html")
     yield alone, both, graph
     view.close()
@@ -218,8 +229,9 @@ def test_the_page_is_alive_without_kernel_or_network(page, exported, tmp_path):
     view.get_by_role("button", name=re.compile("Only misread")).click()
     page.locator(f".ww[data-lit='{wrong}']").wait_for()
     view.get_by_role("button", name=re.compile("Only misread")).click()
-    view.locator(".key").first.click()
-    letter = view.locator(".key .dot").first.inner_text()
+    other = view.locator(".key[aria-pressed=false]").first
+    letter = other.locator(".dot").inner_text()
+    other.click()
     count = graph.by("presence").prevalence[graph.concept_of(letter)].count
     page.locator(f".ww[data-lit='{count}']").wait_for()
 
@@ -243,7 +255,7 @@ def test_views_of_a_page_follow_each_other(page, exported):
     page.wait_for_function(f"() => {ROOTS}[1].dataset.selected === '{wanted}'")
     explorer.locator(".face").nth(3).click()
     page.wait_for_function(f"() => {ROOTS}[0].dataset.selected === {ROOTS}[1].dataset.opened")
-    radios = explorer.get_by_role("radiogroup", name="Images").get_by_role("radio")
+    radios = explorer.get_by_role("radiogroup", name="Photos").get_by_role("radio")
     radios.nth(2).click()
     page.wait_for_function(
         f"() => {{ const [a, b] = {ROOTS}.map((ww) => ww.dataset); return Number(a.here) >= 0 && a.chosen === '1'; }}"

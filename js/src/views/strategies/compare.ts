@@ -101,7 +101,8 @@ function makeStrip({ act, signal }: Context, thumbs: Thumbs): Part {
         setAttribute(button, "aria-label", points.names[row] ?? "");
         setAttribute(button, "title", points.names[row] ?? "");
         setAttribute(button, "data-wrong", points.marks[row] === 1 || null);
-        thumbs.paint(button.firstElementChild as HTMLCanvasElement, row, 96);
+        const painted = thumbs.paint(button.firstElementChild as HTMLCanvasElement, row, 96);
+        setAttribute(button, "data-blank", !painted || null);
       });
       setText(more, chosen.length > list.length ? `of ${counted(chosen.length, "photo")}` : "");
     },

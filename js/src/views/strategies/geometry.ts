@@ -179,6 +179,33 @@ export function insideOf(
   return found.sort((a, b) => a - b);
 }
 
+/** Places round one, in eighths of a turn, at growing distance; those to the right first. */
+const [TURNS, ROUNDS] = [8, 4];
+
+/**
+ * Moves places apart that lie on each other, as little as it takes and later ones rather than earlier ones.
+ *
+ * @param spots - places
+ * @param rooms - how far each has to be from those before it
+ * @returns how far each moves
+ */
+export function moveApart(spots: readonly Spot[], rooms: readonly number[]): Spot[] {
+  const placed: Spot[] = [];
+  return spots.map((spot, i) => {
+    const room = rooms[i] as number;
+    const isFree = (at: Spot) => placed.every(({ x, y }) => Math.hypot(at.x - x, at.y - y) >= room - 1e-6);
+    const tried = [{ x: 0, y: 0 }];
+    for (let round = 1; round <= ROUNDS; round++)
+      for (let turn = 0; turn < TURNS; turn++) {
+        const angle = ((turn % 2 === 0 ? turn : -(turn + 1)) / TURNS) * Math.PI;
+        tried.push({ x: (round * room * Math.cos(angle)) / 2, y: (round * room * Math.sin(angle)) / 2 });
+      }
+    const by = tried.find(({ x, y }) => isFree({ x: spot.x + x, y: spot.y + y })) ?? { x: 0, y: 0 };
+    placed.push({ x: spot.x + by.x, y: spot.y + by.y });
+    return by;
+  });
+}
+
 export type Direction = "left" | "right" | "up" | "down";
 
 /** How much worse it is to go sideways. */

@@ -88,6 +88,7 @@ export function makeLegend(context: Context, saver: HTMLElement): Part {
 
   function make(): HTMLElement {
     const [chip, text, number] = [makeChip(), h("span"), h("span", { class: "mut" })];
+    chip.removeAttribute("aria-hidden");
     const button = h("button", { type: "button", class: "key" }, chip, text, number);
     chips.set(button, { chip, text, number });
     return button;
@@ -101,7 +102,7 @@ export function makeLegend(context: Context, saver: HTMLElement): Part {
     setText(parts.number, count(some));
     setAttribute(button, "aria-pressed", shown.chosenConcepts.includes(concept.row) ? "true" : "false");
     setAttribute(button, "tabindex", stop ? 0 : -1);
-    setAttribute(button, "aria-label", `${nameOf(concept)}, ${count(some)} photos of its colour`);
+    setAttribute(button, "title", `${nameOf(concept)}, ${count(some)} photos of its colour`);
     setAttribute(button, "data-none", some === 0 || null);
   }
   return {

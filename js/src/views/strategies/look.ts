@@ -70,8 +70,8 @@ export function makeLook({ model, state, act, signal }: Context, thumbs: Thumbs)
         arrived && look.photo?.byteLength ? paint(look.photo, concept, absent ? null : plane) : false;
       if (!painted) {
         frame.style.aspectRatio = "1";
-        if (!thumbs.paint(canvas, here, 128)) canvas.width = canvas.height = 0;
-      }
+        show(frame, thumbs.paint(canvas, here, 128));
+      } else show(frame, true);
       const reason = arrived ? look.reason : graph?.no_photos || graph?.no_maps;
       const where =
         concept && plane

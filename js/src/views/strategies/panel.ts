@@ -7,12 +7,15 @@ import { hueOn } from "../concepts/palette";
 import { svg } from "../prototypes/svg";
 import { makeChip, paintLetter, tint } from "./chip";
 import type { Context, Part } from "./context";
+import { moveApart, type Spot } from "./geometry";
 import type { Concept, Shown } from "./state";
 import { makeTabs } from "./tabs";
 import { COUNTINGS, countingWords, discLabel, nameOf, rateWords } from "./words";
 
 /** Diameter of a disc, in pixels of the page: of a concept that adds nothing, and of one that adds all. */
 const [SMALLEST, LARGEST] = [16, 36];
+/** Room between a disc's edge and the middle, where the letter is, of one that it lies on. */
+const BESIDE = 7;
 const LEVELS = [0, 0.25, 0.5, 0.75, 1];
 
 /** Diameter of a concept's disc: its area goes with its importance. */
@@ -95,15 +98,29 @@ export function makePanel({ model, state, act, signal }: Context): Part {
       known.map(({ id }) => String(id)),
       () => h("button", { type: "button", class: "disc" }),
     );
+    const spots = known.map((concept, i) => {
+      const [prevalence, reliability] = concept[counting];
+      return {
+        x: (prevalence.value ?? 0) / end,
+        y: 1 - (reliability.value ?? laneOf(i, known.length)),
+      };
+    });
+    const sizes = known.map(({ importance }) => diameterOf(importance, top));
+    const [wide, high] = [area.clientWidth, area.clientHeight];
+    const moves = moveApart(
+      spots.map(({ x, y }) => ({ x: x * wide, y: y * high })),
+      sizes.map((size) => (wide > 0 ? size / 2 + BESIDE : 0)),
+    );
     const focused = buttons.indexOf((discs.getRootNode() as ShadowRoot).activeElement as HTMLElement);
     buttons.forEach((button, i) => {
       const concept = known[i] as Concept;
-      const [prevalence, reliability] = concept[counting];
+      const [spot, move] = [spots[i] as Spot, moves[i] as Spot];
       tint(button, concept, state.dark);
       setText(button, concept.letter);
-      button.style.left = `${(100 * (prevalence.value ?? 0)) / end}%`;
-      button.style.top = `${100 * (1 - (reliability.value ?? laneOf(i, known.length)))}%`;
-      button.style.setProperty("--d", `${diameterOf(concept.importance, top).toFixed(1)}px`);
+      button.style.left = `${100 * spot.x}%`;
+      button.style.top = `${100 * spot.y}%`;
+      button.style.translate = `${move.x.toFixed(1)}px ${move.y.toFixed(1)}px`;
+      button.style.setProperty("--d", `${(sizes[i] as number).toFixed(1)}px`);
       setAttribute(button, "data-flag", concept.verdict === "nothing" ? null : concept.verdict);
       setAttribute(button, "aria-pressed", shown.chosenConcepts.includes(concept.row) ? "true" : "false");
       setAttribute(button, "tabindex", i === Math.max(0, focused) ? 0 : -1);
@@ -117,6 +134,10 @@ export function makePanel({ model, state, act, signal }: Context): Part {
       ),
     );
   }
+
+  const observer = new ResizeObserver(() => act.redraw());
+  observer.observe(area);
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
 
   return {
     node,
@@ -141,13 +162,23 @@ export function makePanel({ model, state, act, signal }: Context): Part {
       setAttribute(mean, "data-below", (value ?? 0) > 0.9 || null);
       mean.style.bottom = `${100 * (value ?? 0)}%`;
       placeDiscs(shown, counting, end);
-      setText(why, graph.labelled ? "" : `Reliability is not known. ${graph.no_labels}`);
-      show(why, !graph.labelled);
+      const words = unknownWords(shown, counting);
+      setText(why, words);
+      show(why, words !== "");
       setText(told, toldWords(shown, counting));
       updateFlags(flags, shown, state.dark);
       setText(rule, graph.shortcut);
     },
   };
+}
+
+/** Why concepts are not drawn, or without their reliability. */
+function unknownWords({ graph, concepts }: Shown, counting: Counting): string {
+  if (!graph?.labelled) return `Reliability is not known. ${graph?.no_labels ?? ""}`;
+  const unknown = concepts.filter((each) => each[counting][1].value === null);
+  if (unknown.length === 0) return "";
+  const letters = unknown.map(({ letter }) => letter).join(", ");
+  return `Not drawn: ${letters}. Of no photo with ${unknown.length > 1 ? "them" : "it"} is it known what it is.`;
 }
 
 /** Height of a concept's disc where reliability is not known: each in a line of its own. */

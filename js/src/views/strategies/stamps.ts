@@ -69,10 +69,11 @@ export function drawMark(
   const half = (size / 2) * scale;
   const [letters, edged] = [size >= LETTERED, (concept?.texture ?? 0) > 0];
   if (standing === "chosen") {
-    outlineMark(brush, mark, x, y, half + 3 * scale);
+    const small = size < 9; // of many: a line, or nothing but rings would be seen
+    outlineMark(brush, mark, x, y, half + (small ? 1 : 3) * scale);
     brush.fillStyle = ink;
     brush.fill();
-    outlineMark(brush, mark, x, y, half + 1.25 * scale);
+    outlineMark(brush, mark, x, y, half + (small ? 0 : 1.25) * scale);
     brush.fillStyle = ground;
     brush.fill();
   }

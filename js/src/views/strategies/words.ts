@@ -162,7 +162,7 @@ export function countingWords(counting: Counting, { graph }: Shown): string {
     counting === "presence"
       ? `photos in which the concept gives at least ${percent(graph?.presence ?? 0)} of the evidence`
       : "photos whose strongest concept it is";
-  return `Counted: ${what}. Area: share of all that the concepts add and take. Bars: ${Math.round(100 * (graph?.level ?? 0))}\u00a0% intervals.`;
+  return `Counted: ${what}. Area: share of all that the concepts add and take. Bars: ${Math.round(100 * (graph?.level ?? 0))}\u00a0% intervals; they cross at the value, discs move apart.`;
 }
 
 /** A concept's disc to a screen reader. */

@@ -32,6 +32,7 @@ from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
 from whatwhere.widgets import PrototypeView as PrototypeView
 from whatwhere.widgets import Selection as Selection
+from whatwhere.widgets import StrategyView as StrategyView
 from whatwhere.zoo import load_model as load_model
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Spectrum",
     "Strategies",
     "StrategyGraph",
+    "StrategyView",
     "UnknownClassError",
     "VisionModel",
     "Width",

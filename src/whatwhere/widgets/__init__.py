@@ -4,5 +4,6 @@ from whatwhere.widgets.attribution import AttributionView
 from whatwhere.widgets.concepts import ConceptExplorer
 from whatwhere.widgets.prototypes import PrototypeView
 from whatwhere.widgets.selection import Selection
+from whatwhere.widgets.strategies import StrategyView
 
-__all__ = ["AttributionView", "ConceptExplorer", "PrototypeView", "Selection"]
+__all__ = ["AttributionView", "ConceptExplorer", "PrototypeView", "Selection", "StrategyView"]

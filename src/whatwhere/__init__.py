@@ -41,7 +41,7 @@ _HOMES = {
     "to_html": "whatwhere.export",
     "tune": "whatwhere.engine.tuning",
 }
-_MODULES = ("examples", "limits", "targets")
+_MODULES = ("cache", "examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Attribution",
@@ -71,6 +71,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "VisionModel",
     "Width",
     "__version__",
+    "cache",
     "examples",
     "limits",
     "load_model",

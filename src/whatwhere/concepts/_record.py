@@ -217,6 +217,7 @@ def _provenance(run: CraftRun, *, complete: bool) -> Provenance:
         seconds=run.seconds,
         net_seconds=run.encoder.net_seconds,
         n_extra=run.gathering.extra,
+        cached=run.evidence.n_cached,
     )
 
 

@@ -66,6 +66,8 @@ class Evidence:
         Photos that were not predicted as the class.
     unreadable : dict of str to str
         Files that could not be read, and why.
+    n_cached : int
+        Photos whose features were found in the cache.
     """
 
     def __init__(self, windows: list[Box], *, crops: bool, rooms: Rooms | None = None) -> None:
@@ -76,7 +78,7 @@ class Evidence:
         self.unreadable: dict[str, str] = {}
         self.predictions: list[int] = []
         self.logits: list[Tensor] = []
-        self.n_left_out = 0
+        self.n_left_out = self.n_cached = 0
         self._prefix: list[Tensor] = []
         self._waiting: list[Tensor] = []
         self._crops_waiting: list[Tensor] = []
@@ -85,7 +87,7 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor) -> None:
+    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor, *, cached: bool = False) -> None:
         """Keep a photo.
 
         Parameters
@@ -98,7 +100,10 @@ class Evidence:
             Its class and register tokens.
         logits : Tensor of shape (classes,)
             What the network says.
+        cached : bool, default False
+            Whether all this was found in the cache.
         """
+        self.n_cached += cached
         self.photos.add(shown, logits)
         self.predictions.append(int(logits.argmax()))
         self.logits.append(logits.cpu().clone())

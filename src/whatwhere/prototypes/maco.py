@@ -338,9 +338,9 @@ class Maco:
         Step
             Crops done and to do, the stage ``"ascent"``, and the best records so far.
         """
-        from whatwhere.prototypes._ascent import Ascent
+        from whatwhere.prototypes.keeping import ascents
 
-        yield from Ascent(self, model, _targets(targets)).steps()
+        yield from ascents(self, model, _targets(targets))
 
     def _short(self, name: str) -> Any:
         value = getattr(self, name)

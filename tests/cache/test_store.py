@@ -22,7 +22,8 @@ from whatwhere.cache.store import Store
 
 def entry(number, size=100):
     return Entry(
-        {"number": number}, {"a": np.full(size, number, dtype=np.float32), "empty": np.zeros((0, 3), np.int64)}
+        {"number": number},
+        {"a": np.full(size, number, dtype=np.float32), "empty": np.zeros((0, 3), np.int64), "one": np.asarray(7)},
     )
 
 
@@ -49,7 +50,8 @@ def test_what_was_put_is_found_by_another_store_too(store):
             assert found.told == {"number": number}
             assert np.array_equal(found.arrays["a"], np.full(100, number, np.float32))
             assert found.arrays["a"].dtype == np.float32
-            assert found.arrays["empty"].shape == (0, 3)
+            assert (found.arrays["empty"].shape, found.arrays["one"].shape) == ((0, 3), ())
+            assert found.arrays["one"] == 7
             assert not found.arrays["a"].flags.writeable
         one.close()
     info = store.info(enabled=True)

@@ -60,7 +60,7 @@ def encode(entries: Sequence[Entry]) -> bytes:
     from safetensors.numpy import save
 
     arrays = {
-        f"{k}/{name}": np.ascontiguousarray(values)
+        f"{k}/{name}": np.asarray(values, order="C")
         for k, entry in enumerate(entries)
         for name, values in entry.arrays.items()
     }

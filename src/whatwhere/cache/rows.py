@@ -9,7 +9,7 @@ from whatwhere.cache.keys import digest_of
 from whatwhere.cache.reports import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class Rows:
         What the arrays are.
     scope : str
         What they were made with.
+    same : callable, optional
+        Whether that still is the same: asked after rows have been computed, before they are kept.
 
     Attributes
     ----------
@@ -37,8 +39,10 @@ class Rows:
         Photos that were found so far.
     """
 
-    def __init__(self, store: Store | None, kind: str, scope: str = "") -> None:
-        self._store, self._kind, self._scope = store, kind, scope
+    def __init__(
+        self, store: Store | None, kind: str, scope: str = "", *, same: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._store, self._kind, self._scope, self._same = store, kind, scope, same
         self._bytes = 0
         self.found = 0
 
@@ -87,6 +91,9 @@ class Rows:
         """
         store = self._store
         if store is None or not rows:
+            return
+        if not self._same():  # what was trained meanwhile is nobody's
+            self._store = None
             return
         if self._bytes > store.limit * _SHARE:
             store.decline(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _VERSION = "v1"  # of the format: results of another one are not looked at
-_HELD_BYTES = 2**26  # of files read last: those of neighbouring photos lie together
+_HELD_BYTES, _HELD_FILES = 2**26, 16  # of files read last: neighbouring photos lie together
 _TOUCHES = 256  # uses that are noted together
 _OF_USE = (sqlite3.OperationalError, sqlite3.IntegrityError, sqlite3.ProgrammingError)  # the file itself is sound
 
@@ -122,7 +122,9 @@ class Store:
             return None
         size = sum(values.nbytes for entry in entries for values in entry.arrays.values())
         self._held[name] = size, entries
-        while len(self._held) > 1 and sum(held for held, _ in self._held.values()) > _HELD_BYTES:
+        while len(self._held) > 1 and (
+            len(self._held) > _HELD_FILES or sum(held for held, _ in self._held.values()) > _HELD_BYTES
+        ):
             self._held.popitem(last=False)
         return entries
 

@@ -14,7 +14,7 @@ from whatwhere.concepts.photos import PhotoSet, iterate_inputs
 from whatwhere.concepts.saving import as_parts, from_parts
 from whatwhere.engine.caching import place_of
 from whatwhere.pixels.contents import contents_of
-from whatwhere.pixels.images import is_lasting, iterate_images
+from whatwhere.pixels.images import DatasetImage, is_lasting, iterate_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,8 @@ class Keeper:
     model : VisionModel
         The network.
     images : images
-        The set. Of images that can be read only once, such as a generator's, a bank has no key before it is made.
+        The set. Of images that can be read only once, such as a generator's, or that a dataset gives, a bank has no key
+        before it is made: only what is known of single photos is kept.
     target : int or None
         The class to explain.
     like : ConceptBank, optional
@@ -115,9 +116,14 @@ def _photos(images: Any, model: VisionModel, bank: ConceptBank, logits: NDArray[
 
 
 def _digest(images: Any) -> str | None:
-    """Hash what is in a set of images, in their order; None where one cannot be read: whoever runs it says so."""
+    """Hash what is in a set of images, in their order.
+
+    None where one cannot be read, which whoever runs it says, and of a dataset, which may give others the next time.
+    """
     told: list[tuple[str, str]] = []
     for name, image in iterate_images(images):
+        if isinstance(image, DatasetImage):
+            return None
         try:
             told.append((name, contents_of(image, name=name).digest))
         except (OSError, TypeError, ValueError):

@@ -180,8 +180,9 @@ def rows_of(kind: str, model: VisionModel, *parts: Any) -> Rows:
     if store is None:
         return Rows(None, kind)
     try:
-        made_with = model_key(store, model)
-        return Rows(None if made_with is None else store, kind, digest_of(made_with, *parts))
+        made_with, found = model_key(store, model), model.fingerprint()
+        scope = digest_of(made_with, *parts)
+        return Rows(None if made_with is None else store, kind, scope, same=lambda: model.fingerprint() == found)
     except UncacheableError as error:
         store.decline(f"{kind} of photos are not kept", str(error))
         return Rows(None, kind)

@@ -44,7 +44,7 @@ _HOMES = {
     "to_html": "whatwhere.export",
     "tune": "whatwhere.engine.tuning",
 }
-_MODULES = ("examples", "limits", "targets")
+_MODULES = ("cache", "examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Accentuation",
@@ -77,6 +77,7 @@ __all__ = [  # the stub lists the same names; a test compares them
     "VisionModel",
     "Width",
     "__version__",
+    "cache",
     "examples",
     "limits",
     "load_model",

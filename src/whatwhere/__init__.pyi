@@ -1,3 +1,4 @@
+from whatwhere import cache as cache
 from whatwhere import examples as examples
 from whatwhere import limits as limits
 from whatwhere import targets as targets
@@ -66,6 +67,7 @@ __all__ = [
     "VisionModel",
     "Width",
     "__version__",
+    "cache",
     "examples",
     "limits",
     "load_model",

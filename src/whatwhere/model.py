@@ -141,6 +141,7 @@ class VisionModel:
         self._known: tuple[AliasReplica, Anatomy] | None = None
         self._probe: Tensor | None = None
         self._found = ""  # the last fingerprint
+        self._said: tuple[str, NDArray[np.float32]] | None = None  # of the probe, by which weights
         count = self._count_classes()
         self.class_names = _name_classes(class_names, preprocess, count)
         known = recall(self._machine_key()) if self.aliased else None
@@ -471,6 +472,23 @@ class VisionModel:
             self._alias = self._copied()
         return found
 
+    def probe(self) -> NDArray[np.float32]:
+        """Return what the network says of an image of noise: two with equal weights may still be different.
+
+        Returns
+        -------
+        ndarray of shape (classes,), float32
+            Logits of `example`, by the network as it is, whatever the plan; run again when the weights have changed.
+        """
+        found = self.fingerprint()
+        if self._said is None or self._said[0] != found:
+            if self.stamp() == self._made[0]:
+                self._said = found, self._made[1]
+            else:
+                with self.computing():
+                    self._said = found, _numbers(self.logits(self.example()))
+        return self._said[1]
+
     def _copied(self) -> AliasReplica:
         """Copy the network to another device; `fingerprint` does it again when the network has changed."""
         self._copy_of = self._source.fingerprint()
@@ -488,7 +506,9 @@ class VisionModel:
 
     def _count_classes(self) -> int:
         with self.computing():
-            return read_output(self.net(self.example()), self.output, 1).shape[1]
+            out = _numbers(read_output(self.net(self.example()), self.output, 1))
+        self._made = self.stamp(), out
+        return len(out)
 
     def _machine_key(self) -> str:
         """Identify network, input, device, library and, on a CPU, the allocator: what a measured speed depends on."""
@@ -505,6 +525,11 @@ class VisionModel:
 def _but_for_size(plan: Plan) -> Plan:
     """Return what of a plan a network is made ready by: only a compiled one is made for a batch size."""
     return plan if plan.compiled else replace(plan, batch_size=1)
+
+
+def _numbers(logits: Tensor) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = logits[0].float().cpu().numpy()
+    return found
 
 
 def _device_of(net: nn.Module) -> torch.device:

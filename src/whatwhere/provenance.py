@@ -63,6 +63,9 @@ class Provenance:
         Whether an image's logits do not depend on the others in its batch; if they do, images are run one by one.
     changed : bool, default False
         Whether the weights changed while it was computed.
+    cached : int, default 0
+        Results that were found in `whatwhere.cache` and not computed again: 1 of a record as a whole, whose seconds and
+        forwards are those of when it was computed; of a record that was made of photos, how many of them.
     """
 
     model: str
@@ -78,6 +81,7 @@ class Provenance:
     wobble: float = 0.0
     alone: bool = True
     changed: bool = False
+    cached: int = 0
 
     @classmethod
     def of(

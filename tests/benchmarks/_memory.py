@@ -70,15 +70,20 @@ def peak_of(device: str, run: Any) -> float:
         torch.cuda.synchronize()
         del kept
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    with contextlib.suppress(AttributeError, OSError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError):  # only Linux has it: the peak begins anew
-        _RESET.write_text("5")
+    _trim()
     before = _resident("VmRSS")
     kept = run()
     peak = _resident("VmHWM")
     del kept
     return peak - before
+
+
+def _trim() -> None:
+    """Give what is free back to the system, and let the peak begin anew, where that can be done."""
+    with contextlib.suppress(AttributeError, OSError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):  # only Linux has it
+        _RESET.write_text("5")
 
 
 def _resident(line: str) -> float:

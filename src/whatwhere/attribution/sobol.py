@@ -318,11 +318,22 @@ class Sobol:
         ------
         Step
             Forwards done and to do, the stage (``"preview"``, ``"tuning"`` or ``"rows"``), and the best record so far
-            or None.
+            or None. Of a record that `whatwhere.cache` has there is one step.
         """
         from whatwhere.attribution._sobol_run import SobolRun
+        from whatwhere.attribution.keeping import Keeper
 
-        yield from SobolRun(self, model, read_photo(image), target=target, preview=preview).steps()
+        photo = read_photo(image)
+        keeper = Keeper(self, model, photo, target)
+        if (found := keeper.find()) is not None:
+            yield Step(found.n_forwards, found.n_forwards, "rows", found)
+            return
+        kept = None
+        for step in SobolRun(self, model, photo, target=target, preview=preview).steps():
+            if step.record is not None and step.record.complete and step.record is not kept:
+                kept = step.record
+                keeper.keep(kept)
+            yield step
 
 
 @functools.lru_cache(maxsize=_KEPT_DESIGNS)

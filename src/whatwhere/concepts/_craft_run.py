@@ -24,6 +24,7 @@ from whatwhere.metrics.fidelity import fidelity
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from whatwhere.concepts.bank import ConceptBank
@@ -188,6 +189,7 @@ class CraftRun:
         self.rank_path: RankPath | None = None
         self.errors: dict[str, float] = {}
         self.fidelity: tuple[float | None, float | None] = (None, None)
+        self._own_logits = np.zeros(0, dtype=np.float32)
         self._record: ConceptBank | None = None
         self._chunk = time.perf_counter()
 
@@ -354,14 +356,18 @@ class CraftRun:
         """Find the codes of every location and crop, and see what the network makes of them."""
         evidence, rank = self.evidence, len(self.dictionary.bank)
         self.codes = np.zeros((len(evidence), *evidence.grid, rank), dtype=np.float32)
-        error, decoded = SquaredError(), []
+        error, kept = SquaredError(), 0
+        told: list[Tensor] = []
         for place, cells, prefix in evidence.batches():
+            own, explained = predicted(evidence.logits(place)), self._explained[place]
             codes, rebuilt = self._code(cells.flatten(0, 2), error)
             self.codes[place] = codes.reshape(-1, *evidence.grid, rank).cpu().numpy()
             rebuilt = rebuilt.reshape(cells.shape)
             for part in self._parts(len(cells)):
                 batch = rebuilt[part].to(self.model.device), prefix[part]
-                decoded.append(self.encoder.fitting(self._decode, *batch).cpu())
+                decoded = self.encoder.fitting(self._decode, *batch).cpu()
+                kept += int((predicted(decoded) == own[part]).sum())
+                told.append(decoded.gather(1, explained[part, None])[:, 0])
                 yield "codes"
         self.errors["locations"] = error.relative
         of_crops = None
@@ -372,7 +378,7 @@ class CraftRun:
                 yield "codes"
             self.errors["crops"] = error.relative
             of_crops = np.concatenate(parts).reshape(len(evidence), len(evidence.windows), rank)
-        self.fidelity = self._compare(torch.cat(decoded))
+        self.fidelity = kept / len(evidence), self._r2(torch.cat(told))
         self.shown = _record.strongest_crops(evidence, self.codes, of_crops)
 
     def _decode(self, cells: Tensor, prefix: Tensor) -> Tensor:
@@ -390,10 +396,23 @@ class CraftRun:
         error.add(rows, rebuilt)
         return codes, rebuilt
 
-    def _compare(self, decoded: Tensor) -> tuple[float, float | None]:
-        """Hold the logits of rebuilt features against the network's own: classes that stay, and R^2 of the logit."""
-        told = fidelity(torch.stack(self.evidence.logits).numpy(), decoded.numpy(), self._explained.numpy())
-        return told.agreement, told.r2
+    def _r2(self, told: Tensor) -> float | None:
+        """Hold the explained logit of rebuilt features against the network's own."""
+        return fidelity(self.own_logits()[:, None], told.numpy()[:, None]).r2
+
+    def own_logits(self) -> NDArray[np.float32]:
+        """Return what the network said of the explained class.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+            One logit a photo; read off once.
+        """
+        if len(self._own_logits) != len(self.evidence):
+            logits = self.evidence.photos.logits or ()
+            chosen = zip(logits, self._explained.tolist(), strict=True)
+            self._own_logits = np.array([float(row[0, c]) for row, c in chosen], dtype=np.float32)
+        return self._own_logits
 
     @property
     def _explained(self) -> Tensor:
@@ -471,6 +490,22 @@ class CraftRun:
             complete=True,
         )
         yield "importance"
+
+
+def predicted(logits: Tensor) -> Tensor:
+    """Return the class that rows of logits say.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, K)
+        Logits.
+
+    Returns
+    -------
+    Tensor of shape (n,), int64
+        The likeliest class; of a single logit whether it is above 0.
+    """
+    return logits.argmax(dim=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
 
 
 class SquaredError:

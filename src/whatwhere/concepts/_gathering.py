@@ -6,21 +6,26 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from whatwhere.cache.keys import content_digest
+from whatwhere.cache.rows import Rows
 from whatwhere.concepts.crops import cut_out, windows_of
 from whatwhere.concepts.evidence import Evidence
 from whatwhere.concepts.layer import choose_layer
 from whatwhere.concepts.photos import count_images, iterate_inputs
 from whatwhere.concepts.unreadable import check_paths
-from whatwhere.engine.encoder import Encoder
+from whatwhere.engine.caching import rows_of
+from whatwhere.engine.encoder import Encoder, Look
 from whatwhere.engine.pacing import Pace
 from whatwhere.engine.tuning import Tuner
 from whatwhere.pixels.images import is_one_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from whatwhere.concepts.craft import Craft
@@ -69,6 +74,7 @@ class Gathering:
         self._skips = method.on_unreadable == "skip" and not is_one_image(images)
         self.done = self.total = self.extra = 0
         self._pace = Pace(model, steady=watched)
+        self._looks, self._crops = Rows(None, "features"), Rows(None, "crops")
 
     @property
     def plan(self) -> str:
@@ -91,22 +97,23 @@ class Gathering:
         if self.total < _PACED_FROM:
             self._pace = Pace(self._model, steady=True)
         yield from self._tune()
+        layer = self.encoder.cut.layer
+        self._looks = rows_of("features", self._model, layer)
+        self._crops = rows_of("crops", self._model, layer, evidence.windows)
         inputs = iterate_inputs(self._images, self._model, unreadable=evidence.unreadable if self._skips else None)
         steady = Pace(self._model, steady=True)
         pace = steady if crops else self._pace  # where there are crops, most of the work is theirs
         while batch := list(itertools.islice(inputs, pace.next(max(count - self.done, 1)))):
             images = torch.cat([self._model.to_input(shown.pixels) for shown in batch])
-            with pace.timing(len(batch)):
-                look = self.encoder.look(images)
+            look, known = self._look(images, batch, pace)
             self.done += len(batch)
-            _check_finite(look.cells, look.logits, batch)
             kept = self._kept(look.logits)
             places = kept.nonzero().flatten().tolist()
             evidence.n_left_out += len(batch) - len(places)
             self._expect(count, crops)
             yield "images"
             for k in places:
-                evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k])
+                evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k], cached=known[k])
             if crops and places:
                 yield from self._run_crops(images[places], [batch[k].name for k in places])
         self._expect(count, crops)  # the last files may have been no photos
@@ -116,6 +123,30 @@ class Gathering:
         evidence = self.evidence
         self.total = (count - len(evidence.unreadable)) * (1 + crops) - evidence.n_left_out * crops
 
+    def _look(self, images: Tensor, batch: list[Input], pace: Pace) -> tuple[Look, list[bool]]:
+        """Run the images that the cache does not know; tell which it knows."""
+        digests = _digests(images) if self._looks.on else [""] * len(batch)
+        found = self._looks.find(digests)
+        known = [row is not None for row in found]
+        fresh = [k for k, row in enumerate(found) if row is None]
+        if fresh:
+            with pace.timing(len(fresh)):
+                made = self.encoder.look(images if len(fresh) == len(batch) else images[fresh])
+            _check_finite(made.cells, made.logits, [batch[k] for k in fresh])
+            if self._looks.on:
+                rows = [
+                    {name: column[k].cpu().numpy() for name, column in zip(Look._fields, made, strict=True)}
+                    for k in range(len(fresh))
+                ]
+                self._looks.keep([digests[k] for k in fresh], rows=rows)
+            if len(fresh) == len(batch):
+                return made, known
+            for k, row in zip(fresh, rows, strict=True):
+                found[k] = row
+        every = [row for row in found if row is not None]
+        columns = (_stacked([row[name] for row in every], self._model.device) for name in Look._fields)
+        return Look(*columns), known
+
     def _kept(self, logits: Tensor) -> Tensor:
         """Tell which images are predicted as the class: by the largest logit or, of a single one, by its sign."""
         if self._target is None:
@@ -123,6 +154,22 @@ class Gathering:
         return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1).eq(self._target or 0)
 
     def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
+        """Find the features of the crops of photos: run those that the cache does not know."""
+        digests = _digests(images) if self._crops.on else [""] * len(images)
+        found = [None if row is None else row["rows"] for row in self._crops.find(digests)]
+        fresh = [k for k, row in enumerate(found) if row is None]
+        self.done += (len(images) - len(fresh)) * len(self.evidence.windows)
+        if not fresh:
+            yield "crops"
+        else:
+            some = images if len(fresh) == len(images) else images[fresh]
+            made = yield from self._pooled(some, [names[k] for k in fresh])
+            self._crops.keep([digests[k] for k in fresh], rows=[{"rows": of_photo.cpu().numpy()} for of_photo in made])
+        rows = iter(made if fresh else ())
+        for known in found:
+            self.evidence.add_crops(next(rows) if known is None else _stacked(list(known), self._model.device))
+
+    def _pooled(self, images: Tensor, names: list[str]) -> Generator[str, None, Tensor]:
         """Run the crops of photos, full batches whatever photo they are of, and pool their features."""
         boxes = self.evidence.windows
         pooled: list[Tensor] = []
@@ -145,8 +192,7 @@ class Gathering:
         if not finite.all():
             name = names[int((~finite).nonzero()[0])]
             raise FloatingPointError(f"images: crops of {name!r} give features that are NaN or infinite.")
-        for of_photo in rows:
-            self.evidence.add_crops(of_photo)
+        return rows
 
     def _tune(self) -> Iterator[str]:
         """Before a long run, measure how this network runs fastest here."""
@@ -158,6 +204,15 @@ class Gathering:
         self.extra += tuner.n_forwards
         self.encoder = Encoder(self._model, self.encoder.cut.layer)
         self._pace = Pace(self._model, steady=self._watched)
+
+
+def _digests(images: Tensor) -> list[str]:
+    """Hash what the network is shown."""
+    return [content_digest(image.float().cpu().numpy()) for image in images]
+
+
+def _stacked(rows: list[NDArray[np.float32]], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(rows)).to(device)
 
 
 def _check_finite(cells: Tensor, logits: Tensor, batch: list[Input]) -> None:

@@ -110,8 +110,6 @@ def _bank(
 ) -> ConceptBank:
     evidence, dictionary = run.evidence, run.factors.dictionary
     predictions = np.array(evidence.predictions, dtype=np.int64)
-    explained = predictions if run.target is None else np.full(len(predictions), run.target)
-    logits = torch.stack(evidence.logits).numpy()[np.arange(len(predictions)), explained]
     return ConceptBank(
         W=as_array(dictionary.bank),
         importance=importance,
@@ -129,7 +127,7 @@ def _bank(
         images=tuple(evidence.photos.names),
         predictions=predictions,
         codes=codes.copy(),
-        logits=logits.astype(np.float32),
+        logits=run.own_logits().astype(np.float32),
         contributions=contributions.copy(),
         residuals=ends[0].copy(),
         bases=ends[1].copy(),
@@ -217,6 +215,7 @@ def _provenance(run: CraftRun, *, complete: bool) -> Provenance:
         seconds=run.seconds,
         net_seconds=run.encoder.net_seconds,
         n_extra=run.gathering.extra,
+        cached=run.evidence.n_cached,
     )
 
 

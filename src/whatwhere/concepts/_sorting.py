@@ -55,18 +55,18 @@ class SortedEvidence(Evidence):
     def __len__(self) -> int:
         return sum(map(len, self.of.values()))
 
-    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor) -> None:
+    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor, *, cached: bool = False) -> None:
         """Keep a photo, with the class that it is predicted as.
 
         Parameters
         ----------
-        shown, cells, prefix, logits : object
+        shown, cells, prefix, logits, cached : object
             As for `Evidence.add`.
         """
         predicted = int(logits.argmax())
         if predicted not in self.of:
             self.of[predicted] = Evidence(self.windows, crops=self.crops, rooms=self._rooms)
-        self.of[predicted].add(shown, cells, prefix, logits)
+        self.of[predicted].add(shown, cells, prefix, logits, cached=cached)
         self.newest.append(predicted)
         self._count(cells)
 

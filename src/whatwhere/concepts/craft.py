@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from whatwhere.engine._checks import integer
-from whatwhere.jobs import Job
+from whatwhere.jobs import Job, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.by_class import CraftByClass
     from whatwhere.concepts.extractors import Extractor
-    from whatwhere.jobs import Step
     from whatwhere.model import VisionModel
 
 FitOn = Literal["both", "crops", "locations"]
@@ -291,9 +290,20 @@ class Craft:
             ``"importance"``), and the best bank so far or None.
         """
         from whatwhere.concepts._craft_run import CraftRun
+        from whatwhere.concepts.keeping import Keeper
 
         target = _one_class(model, target)
-        yield from CraftRun(self, model, images, target=target, like=like, previews=previews).steps()
+        keeper = Keeper(self, model, images, target, like)
+        if (found := keeper.find()) is not None:
+            count = len(found.images)
+            yield Step(count, count, "importance", found)
+            return
+        kept = None
+        for step in CraftRun(self, model, images, target=target, like=like, previews=previews).steps():
+            if step.record is not None and step.record.complete and step.record is not kept:
+                kept = step.record
+                keeper.keep(kept)
+            yield step
 
 
 def _one_class(model: VisionModel, target: Any) -> int | None:

@@ -60,12 +60,14 @@ class Evidence:
         Features of their locations, (photos * h * w, p) a block.
     pooled : BlockStore
         Features of their crops, the mean over the locations; (photos * crops, p) a block.
-    predictions, logits : list of int, list of Tensor
-        Predicted class of each, and the logits of all classes.
+    predictions : list of int
+        Predicted class of each.
     n_left_out : int
         Photos that were not predicted as the class.
     unreadable : dict of str to str
         Files that could not be read, and why.
+    n_cached : int
+        Photos whose features were found in the cache.
     """
 
     def __init__(self, windows: list[Box], *, crops: bool, rooms: Rooms | None = None) -> None:
@@ -75,17 +77,17 @@ class Evidence:
         self.cells, self.pooled = BlockStore(rooms.cells), BlockStore(rooms.pooled)
         self.unreadable: dict[str, str] = {}
         self.predictions: list[int] = []
-        self.logits: list[Tensor] = []
-        self.n_left_out = 0
-        self._prefix: list[Tensor] = []
+        self.n_left_out = self.n_cached = 0
+        self._prefix = BlockStore(rooms.cells)
         self._waiting: list[Tensor] = []
+        self._prefix_waiting: list[Tensor] = []
         self._crops_waiting: list[Tensor] = []
         self.grid = (0, 0)
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor) -> None:
+    def add(self, shown: Input, cells: Tensor, prefix: Tensor, logits: Tensor, *, cached: bool = False) -> None:
         """Keep a photo.
 
         Parameters
@@ -98,11 +100,13 @@ class Evidence:
             Its class and register tokens.
         logits : Tensor of shape (classes,)
             What the network says.
+        cached : bool, default False
+            Whether all this was found in the cache.
         """
+        self.n_cached += cached
         self.photos.add(shown, logits)
         self.predictions.append(int(logits.argmax()))
-        self.logits.append(logits.cpu().clone())
-        self._prefix.append(prefix.cpu().clone())
+        self._prefix_waiting.append(prefix.cpu().clone())
         self.grid = (cells.shape[0], cells.shape[1])
         self._waiting.append(cells.flatten(0, 1).clone())
         if len(self._waiting) == _IN_A_BLOCK:
@@ -124,7 +128,8 @@ class Evidence:
         """Close the blocks under way."""
         if self._waiting:
             self.cells.append(torch.cat(self._waiting))
-            self._waiting = []
+            self._prefix.append(torch.stack(self._prefix_waiting))
+            self._waiting, self._prefix_waiting = [], []
         if self._crops_waiting:
             self.pooled.append(torch.cat(self._crops_waiting))
             self._crops_waiting = []
@@ -173,11 +178,27 @@ class Evidence:
             Which photos, and their features.
         """
         start = 0
-        for block in self.cells:
+        for block, prefix in zip(self.cells, self._prefix, strict=True):
             cells = block.reshape(-1, *self.grid, block.shape[-1])
             place = slice(start, start + len(cells))
-            yield place, cells, torch.stack(self._prefix[place])
+            yield place, cells, prefix
             start = place.stop
+
+    def logits(self, place: slice) -> Tensor:
+        """Return what the network said of some photos.
+
+        Parameters
+        ----------
+        place : slice
+            Which.
+
+        Returns
+        -------
+        Tensor of shape (n, K)
+            On the CPU.
+        """
+        every = self.photos.logits
+        return torch.cat([] if every is None else list(every[place]))
 
 
 class Chained(Sequence[torch.Tensor]):

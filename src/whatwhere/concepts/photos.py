@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from whatwhere.concepts.unreadable import read_or_note
-from whatwhere.engine.blocks import BlockStore
+from whatwhere.engine.blocks import BlockStore, Room
 from whatwhere.pixels.images import is_one_image, iterate_images, name_images
 
 if TYPE_CHECKING:
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from whatwhere.engine.blocks import Room
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
-    from whatwhere.pixels.images import Pixels
+    from whatwhere.pixels.images import Photo, Pixels
 
 _SIDE = 96  # pixels of a small picture
 
@@ -63,6 +62,7 @@ class PhotoSet:
     def __init__(self, room: Room | None = None) -> None:
         self.names: list[str] = []
         self.geometries: list[Geometry] = []
+        room = Room() if room is None else room  # one limit for both
         self._pixels = BlockStore(room)
         self._logits = BlockStore(room)
 
@@ -256,11 +256,36 @@ def iterate_inputs(images: Any, model: VisionModel, *, unreadable: dict[str, str
         photo = read_or_note(image, name, unreadable)
         if photo is None:
             continue
-        pixels = model.preprocess.pixels(photo)
-        if pixels.shape[:2] != model.input_size:
-            raise ValueError(
-                f"images: wanted network inputs of {model.input_size[0]} x {model.input_size[1]} pixels, got "
-                f"{pixels.shape[0]} x {pixels.shape[1]} for {name!r}; give the model a preprocessing with input_size=, "
-                "so that all features lie on one grid."
-            )
-        yield Input(name, model.preprocess.geometry(photo), pixels)
+        yield prepare(photo, name, model)
+
+
+def prepare(photo: Photo, name: str, model: VisionModel) -> Input:
+    """Resize and crop a photo for a network.
+
+    Parameters
+    ----------
+    photo : Photo
+        The photo.
+    name : str
+        What it is called.
+    model : VisionModel
+        The network.
+
+    Returns
+    -------
+    Input
+        The photo as the network is shown it.
+
+    Raises
+    ------
+    ValueError
+        If it has another size than the model's: features of different grids are not compared.
+    """
+    pixels = model.preprocess.pixels(photo)
+    if pixels.shape[:2] != model.input_size:
+        raise ValueError(
+            f"images: wanted network inputs of {model.input_size[0]} x {model.input_size[1]} pixels, got "
+            f"{pixels.shape[0]} x {pixels.shape[1]} for {name!r}; give the model a preprocessing with input_size=, "
+            "so that all features lie on one grid."
+        )
+    return Input(name, model.preprocess.geometry(photo), pixels)

@@ -19,6 +19,7 @@ from whatwhere.provenance import Provenance
 from whatwhere.recording import broken, read_record, write_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -48,6 +49,29 @@ def save(bank: ConceptBank, path: str | Path) -> None:
     ValueError
         If its extractor is of the caller's own making.
     """
+    write_record(path, _RECORD, _VERSION, *as_parts(bank))
+
+
+def as_parts(bank: ConceptBank) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Take a bank apart.
+
+    Parameters
+    ----------
+    bank : ConceptBank
+        The bank.
+
+    Returns
+    -------
+    told : dict of str to object
+        What JSON can say of it.
+    arrays : dict of str to ndarray
+        The rest, but for its photos.
+
+    Raises
+    ------
+    ValueError
+        If its extractor is of the caller's own making.
+    """
     arrays = {name: getattr(bank, name) for name in (*_ARRAYS, *_OPTIONAL) if getattr(bank, name) is not None}
     arrays |= {f"{_ENCODER}{name}": values for name, values in bank.encoder.items()}
     told: dict[str, Any] = {name: getattr(bank, name) for name in (*_PLAIN, *_MARKS)}
@@ -56,8 +80,7 @@ def save(bank: ConceptBank, path: str | Path) -> None:
     told |= {name: {str(k): text for k, text in getattr(bank, name).items()} for name in _WORDS}
     told["unreadable"] = dict(bank.unreadable)
     told["crops"], pictures = _crops_as_json(bank)
-    arrays |= pictures
-    write_record(path, _RECORD, _VERSION, told, arrays)
+    return told, arrays | pictures
 
 
 def load(path: str | Path) -> ConceptBank:
@@ -82,13 +105,27 @@ def load(path: str | Path) -> ConceptBank:
     """
     told, arrays = read_record(path, _RECORD, _VERSION)
     try:
-        return _read(told, arrays)
+        return from_parts(told, arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise broken(path, _RECORD, error) from error
 
 
-def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConceptBank:
-    options = told["method"]
+def from_parts(told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> ConceptBank:
+    """Put a bank together.
+
+    Parameters
+    ----------
+    told : mapping of str to object
+        What `as_parts` has told.
+    arrays : mapping of str to ndarray
+        The rest.
+
+    Returns
+    -------
+    ConceptBank
+        The same bank, but for its photos.
+    """
+    options = dict(told["method"])
     if isinstance(options["extractor"], dict):
         kind = extractors.EXTRACTORS[options["extractor"]["kind"]]
         options["extractor"] = kind(**options["extractor"]["options"])

@@ -1,13 +1,15 @@
-"""Activations, block by block: in memory while they fit, in temporary files beyond that."""
+"""Activations, block by block: in memory while they fit, in a temporary file beyond that."""
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import os
 import tempfile
+import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ import torch
 from whatwhere import limits
 
 if TYPE_CHECKING:
+    from io import BufferedRandom
+
     from torch import Tensor
 
 
@@ -65,8 +69,8 @@ class Room:
 class BlockStore(Sequence[torch.Tensor]):
     """Matrices of rows with equally many columns, in the order in which they were appended.
 
-    The first ``whatwhere.limits.activation_bytes`` stay where they were computed; what comes after is written to
-    temporary files, and read again each time it is asked for. The files go with the object.
+    The first ``whatwhere.limits.activation_bytes`` stay where they were computed; what comes after is written to a
+    temporary file, and read again each time it is asked for. The file goes with the object.
 
     Parameters
     ----------
@@ -75,10 +79,11 @@ class BlockStore(Sequence[torch.Tensor]):
     """
 
     def __init__(self, room: Room | None = None) -> None:
-        self._blocks: list[Tensor | Path] = []
+        self._blocks: list[Tensor | _Spilled] = []
         self._room, self._kept = Room() if room is None else room, [0]
         weakref.finalize(self, self._room.give_back, self._kept)
-        self._folder: Path | None = None
+        self._file: BufferedRandom | None = None
+        self._reading = threading.Lock()
         self.rows = 0
 
     @overload
@@ -89,7 +94,15 @@ class BlockStore(Sequence[torch.Tensor]):
         if isinstance(index, slice):
             return [self[k] for k in range(*index.indices(len(self)))]
         block = self._blocks[index]
-        return torch.from_numpy(np.load(block)) if isinstance(block, Path) else block
+        if not isinstance(block, _Spilled) or self._file is None:
+            return cast("Tensor", block)
+        rows = np.empty(block.shape, dtype=block.dtype)
+        with self._reading:
+            self._file.seek(block.start)
+            read = self._file.readinto(rows.reshape(-1).view(np.uint8).data)
+        if read != rows.nbytes:
+            raise OSError(f"The temporary file of features ends after {read} of {rows.nbytes} bytes of a block.")
+        return torch.from_numpy(rows)
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -97,7 +110,7 @@ class BlockStore(Sequence[torch.Tensor]):
     @property
     def spilled(self) -> bool:
         """Whether some of it lies in files."""
-        return self._folder is not None
+        return self._file is not None
 
     def append(self, rows: Tensor) -> None:
         """Add a block.
@@ -112,9 +125,27 @@ class BlockStore(Sequence[torch.Tensor]):
             with torch.inference_mode(mode=False):  # so that gradients may be taken of it
                 self._blocks.append(torch.empty_like(rows, memory_format=torch.contiguous_format).copy_(rows))
             return
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="whatwhere-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        path = self._folder / f"{len(self._blocks)}.npy"
-        np.save(path, rows.detach().cpu().numpy())
-        self._blocks.append(path)
+        numbers = np.ascontiguousarray(rows.detach().cpu().numpy())
+        with self._reading:
+            if self._file is None:
+                handle, path = tempfile.mkstemp(prefix="whatwhere-")
+                self._file = os.fdopen(handle, "w+b")
+                weakref.finalize(self, _remove, self._file, path)
+            start = self._file.seek(0, os.SEEK_END)
+            self._file.write(numbers.reshape(-1).view(np.uint8).data)
+        self._blocks.append(_Spilled(start, numbers.shape, numbers.dtype))
+
+
+class _Spilled(NamedTuple):
+    """Where a block lies in the file, and what it is."""
+
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def _remove(file: BufferedRandom, path: str) -> None:
+    with contextlib.suppress(OSError):  # a full disk refuses what was still to be written: it is not needed
+        file.close()
+    with contextlib.suppress(OSError):
+        Path(path).unlink(missing_ok=True)

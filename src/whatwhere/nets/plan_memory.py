@@ -8,29 +8,18 @@ import logging
 import os
 import threading
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from whatwhere.cache.place import cache_folder
 from whatwhere.nets.plans import Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 _known: dict[str, Plan] = {}
-
-
-def cache_folder() -> Path:
-    """Return the folder for what is worth keeping between sessions.
-
-    Returns
-    -------
-    Path
-        ``$WHATWHERE_CACHE``, or ``whatwhere`` in the user's cache folder.
-    """
-    told = os.environ.get("WHATWHERE_CACHE")
-    if told:
-        return Path(told)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    return Path(base) / "whatwhere"
 
 
 def recall(key: str) -> Plan | None:

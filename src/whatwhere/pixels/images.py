@@ -144,7 +144,7 @@ def name_images(images: Any) -> dict[str, ImageLike]:
     ValueError
         If there is no image at all, or two keys of a mapping are the same as text.
     """
-    if not _is_lasting(images):
+    if not is_lasting(images):
         raise TypeError(
             f"images: wanted an image, or a dict, list, folder or batch of images, got {type(images).__qualname__}; "
             "turn a generator into a list first."
@@ -182,7 +182,7 @@ def iterate_images(images: Any) -> Iterator[tuple[str, ImageLike]]:
     Nothing is fetched before it is asked for, and nothing is kept but the names, which must not be given twice: about
     100 bytes each.
     """
-    if not _is_lasting(images) and not isinstance(images, Iterable):
+    if not is_lasting(images) and not isinstance(images, Iterable):
         raise TypeError(
             "images: wanted an image, or a dict, list, folder, batch or iterable of images, "
             f"got {type(images).__qualname__}."
@@ -213,6 +213,24 @@ def is_one_image(images: Any) -> bool:
     return hasattr(images, "read")
 
 
+def is_lasting(images: Any) -> bool:
+    """Tell whether images can be read twice.
+
+    Parameters
+    ----------
+    images : object
+        What a person handed over.
+
+    Returns
+    -------
+    bool
+        True for an image, a folder, mapping, sequence, batch or dataset; False for generators and DataLoaders.
+    """
+    if is_one_image(images) or isinstance(images, str | os.PathLike | Mapping | Sequence) or _is_batch(images):
+        return True
+    return hasattr(images, "__len__") and hasattr(images, "__getitem__")
+
+
 def unlabelled(item: Any) -> Any:
     """Take the image, or batch of images, from what a dataset or a DataLoader gives.
 
@@ -241,12 +259,6 @@ def unlabelled(item: Any) -> Any:
             raise ValueError("images: wanted an image, or a tuple of an image and its label, got an empty tuple.")
         return item[0]
     return item[0] if isinstance(item, list) and item and _is_batch(item[0]) else item
-
-
-def _is_lasting(images: Any) -> bool:
-    if is_one_image(images) or isinstance(images, str | os.PathLike | Mapping | Sequence) or _is_batch(images):
-        return True
-    return hasattr(images, "__len__") and hasattr(images, "__getitem__")
 
 
 def _entitled(images: Any) -> Iterator[tuple[str, ImageLike]]:

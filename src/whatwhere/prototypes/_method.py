@@ -182,9 +182,9 @@ class TargetMethod(Method):
         Step
             Crops done and to do, the stage ``"ascent"``, and the best records so far.
         """
-        from whatwhere.prototypes._ascent import Ascent
+        from whatwhere.prototypes.keeping import ascents
 
-        yield from Ascent(self, model, read_targets(targets)).steps()
+        yield from ascents(self, model, read_targets(targets))
 
 
 def drain(steps: Iterator[Step[list[Prototype]]], title: str, *, progress: bool | None) -> list[Prototype]:

@@ -21,6 +21,8 @@ from whatwhere.provenance import Provenance
 from whatwhere.targets import from_told
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from whatwhere.prototypes._method import Method
@@ -50,13 +52,7 @@ def save(prototype: Prototype, path: str | Path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    arrays = {name: getattr(prototype, name) for name in _ARRAYS}
-    arrays |= {name: getattr(prototype, name) for name in _PERHAPS if getattr(prototype, name) is not None}
-    told: dict[str, Any] = {name: getattr(prototype, name) for name in _PLAIN}
-    told["photo"] = prototype.photo
-    told["provenance"] = asdict(prototype.provenance)
-    told["method"], magnitude = _method_as_json(prototype.method)
-    arrays |= magnitude
+    told, arrays = as_parts(prototype)
     header = {"format": _FORMAT, "version": str(_VERSION), "prototype": json.dumps(told)}
     contents = to_bytes({name: np.ascontiguousarray(values) for name, values in arrays.items()}, metadata=header)
     place = Path(path)
@@ -68,6 +64,35 @@ def save(prototype: Prototype, path: str | Path) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def as_parts(prototype: Prototype) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Take a prototype apart.
+
+    Parameters
+    ----------
+    prototype : Prototype
+        The prototype.
+
+    Returns
+    -------
+    told : dict of str to object
+        What JSON can say of it.
+    arrays : dict of str to ndarray
+        The rest.
+
+    Raises
+    ------
+    ValueError
+        If its stop rule is of the caller's own making.
+    """
+    arrays = {name: getattr(prototype, name) for name in _ARRAYS}
+    arrays |= {name: getattr(prototype, name) for name in _PERHAPS if getattr(prototype, name) is not None}
+    told: dict[str, Any] = {name: getattr(prototype, name) for name in _PLAIN}
+    told["photo"] = prototype.photo
+    told["provenance"] = asdict(prototype.provenance)
+    told["method"], magnitude = _method_as_json(prototype.method)
+    return told, arrays | magnitude
 
 
 def load(path: str | Path) -> Prototype:
@@ -108,7 +133,7 @@ def load(path: str | Path) -> Prototype:
             f"path: {str(path)!r} has format {version!r}, this version of whatwhere reads {_VERSION}; update whatwhere."
         )
     try:
-        return _read(json.loads(header["prototype"]), arrays)
+        return from_parts(json.loads(header["prototype"]), arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"path: {str(path)!r} is broken, what it says of the prototype cannot be read: {type(error).__name__} "
@@ -116,7 +141,21 @@ def load(path: str | Path) -> Prototype:
         ) from error
 
 
-def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Prototype:
+def from_parts(told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Prototype:
+    """Put a prototype together.
+
+    Parameters
+    ----------
+    told : mapping of str to object
+        What `as_parts` has told.
+    arrays : mapping of str to ndarray
+        The rest.
+
+    Returns
+    -------
+    Prototype
+        The same; its target is None where a picture would be needed.
+    """
     plain: dict[str, Any] = {name: told[name] for name in _PLAIN}
     plain |= {name: arrays[name] for name in _ARRAYS} | {name: arrays.get(name) for name in _PERHAPS}
     plain |= {"layers": tuple(told["layers"]), "photo": told.get("photo", "")}
@@ -147,7 +186,7 @@ def _method_as_json(method: Method) -> tuple[dict[str, Any], dict[str, NDArray[n
     return told, arrays
 
 
-def _method_from_json(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Method:
+def _method_from_json(told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Method:
     options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
     kind = _METHODS[options.pop("kind", "Maco")]
     if options["until"] is not None:

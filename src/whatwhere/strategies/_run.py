@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from whatwhere.concepts.photos import count_images, iterate_inputs
+from whatwhere.concepts.photos import count_images
 from whatwhere.jobs import Step
 from whatwhere.provenance import Provenance
+from whatwhere.strategies._looking import Looker, Seen
 from whatwhere.strategies.graph import StrategyGraph
 from whatwhere.strategies.groups import shares_of
-from whatwhere.strategies.heads import AffineEffects, affine_ledger, curved_ledger, curved_muted
+from whatwhere.strategies.heads import AffineEffects, affine_ledger, curved_effects
 from whatwhere.strategies.layout import Layout, need_sklearn, place, principal
-from whatwhere.strategies.ledger import Ledger
+from whatwhere.strategies.ledger import ARRAYS, Ledger
 from whatwhere.strategies.muting import Muting, effect, predicted, probability
 from whatwhere.strategies.thumbnails import thumbnail
 from whatwhere.strategies.truth import Truth
@@ -28,28 +28,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from whatwhere.concepts.bank import ConceptBank
-    from whatwhere.engine.encoder import Look
     from whatwhere.model import VisionModel
-    from whatwhere.pixels.images import Pixels
     from whatwhere.strategies.strategies import Strategies
 
 _PUBLISH = 0.5  # seconds between previews, at least
 _PUBLISH_SHARE = 5  # and this many times what making one took
-
-
-class _Seen(NamedTuple):
-    """A batch of photos: what they are called and look like, what the network makes of them."""
-
-    names: list[str]
-    pictures: list[Pixels | NDArray[np.uint8]]
-    codes: Tensor
-    logits: Tensor
-    look: Look | None
-
-    def take(self, rows: list[int]) -> _Seen:
-        look = None if self.look is None else type(self.look)(*(column[rows] for column in self.look))
-        names, pictures = [self.names[k] for k in rows], [self.pictures[k] for k in rows]
-        return _Seen(names, pictures, self.codes[rows], self.logits[rows], look)
 
 
 class StrategiesRun:
@@ -112,7 +95,7 @@ class StrategiesRun:
         self._others: list[Ledger] = []
         self._mutings: list[Muting] = []
         self._columns: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
-        self.done = self.n_forwards = 0
+        self.done = 0
         self.seconds = 0.0
         self._chunk = time.perf_counter()
         self._stamp = model.stamp()
@@ -128,7 +111,10 @@ class StrategiesRun:
         self._chunk = time.perf_counter()
         record: StrategyGraph | None = None
         next_preview = _PUBLISH
-        self._effects = AffineEffects(self._concepts) if self._concepts.encoder.affine else None
+        affine, bank = self._concepts.encoder.affine, self.bank
+        self._effects = AffineEffects(self._concepts) if affine else None
+        more = () if affine else (bank.target, self.method.population)
+        self._looker = Looker(self._concepts, side=self.method.thumbnails, affine=affine, more=more)
         for seen in self._seen():
             self._take(seen)
             self._pause()
@@ -156,42 +142,29 @@ class StrategiesRun:
 
     # -- photos -----------------------------------------------------------------------------------------------------
 
-    def _seen(self) -> Iterator[_Seen]:
+    def _seen(self) -> Iterator[Seen]:
         """Look at the photos, a batch at a time; at the bank's own without the network where that suffices."""
-        if self._images is not None:
-            inputs = iterate_inputs(self._images, self.model)
-            while batch := list(itertools.islice(inputs, self.model.batch_size)):
-                images = torch.cat([self.model.to_input(shown.pixels) for shown in batch])
-                yield self._looked([shown.name for shown in batch], [shown.pixels for shown in batch], images)
+        bank, own = self.bank, self._images is None
+        if not own:
+            yield from self._looker.batches(self._images, self._truth.of)
             return
-        photos, bank = self._concepts.photos, self.bank
+        photos = self._concepts.photos
         logits = photos.logits if self._effects is not None and not bank.layer.prefix_tokens else None
+        if logits is None:
+            yield from self._looker.batches(photos, self._truth.of)
+            return
         size = self.model.batch_size
         for first in range(0, len(bank.images), size):
             numbers = range(first, min(first + size, len(bank.images)))
             names, pictures = [bank.images[k] for k in numbers], [photos.pixels(k) for k in numbers]
-            if logits is None:
-                yield self._looked(names, pictures, torch.cat([photos.input_of(k, self.model) for k in numbers]))
-            else:
-                codes = torch.from_numpy(bank.codes[numbers.start : numbers.stop].copy()).to(self.model.device)
-                told = torch.cat([logits[k] for k in numbers]).to(self.model.device)
-                yield _Seen(names, list(pictures), codes, told, None)
+            codes = torch.from_numpy(bank.codes[numbers.start : numbers.stop].copy()).to(self.model.device)
+            told = torch.cat([logits[k] for k in numbers]).to(self.model.device)
+            prefix = told.new_zeros((len(names), 0, 0))
+            yield Seen(names, list(pictures), codes, told, prefix, [None] * len(names), [None] * len(names))
 
-    def _looked(self, names: list[str], pictures: list[Any], images: Tensor) -> _Seen:
-        self._concepts.follow()
-        look = self._concepts.encoder.look(images)
-        self.n_forwards += len(names)
-        finite = torch.isfinite(look.cells).flatten(1).all(dim=1) & torch.isfinite(look.logits).all(dim=1)
-        if not finite.all():
-            raise FloatingPointError(
-                f"images: {names[int((~finite).nonzero()[0])]!r} gives features or logits that are NaN or infinite. "
-                "Check the weights and the preprocessing; half precision may overflow: set model.plan to one with "
-                "precision='float32'."
-            )
-        return _Seen(names, pictures, self._concepts.codes_of(look.cells), look.logits, look)
-
-    def _take(self, seen: _Seen) -> None:
+    def _take(self, batch: Seen) -> None:
         """Keep what is of the population, and share its logits out."""
+        seen = batch
         truth = np.array([self._truth.of(name, self.done + k) for k, name in enumerate(seen.names)], dtype=np.int64)
         said = predicted(seen.logits).cpu().numpy()
         self.done += len(seen.names)
@@ -200,13 +173,21 @@ class StrategiesRun:
             kept = (truth if self._labels_by_class else said) == target
             self._left_out += [name for name, keep in zip(seen.names, kept, strict=True) if not keep]
             seen, truth, said = seen.take(np.flatnonzero(kept).tolist()), truth[kept], said[kept]
+        else:
+            kept = np.ones(len(said), dtype=bool)
         if not seen.names:
+            self._looker.keep(batch, None if self._effects is not None else [{}] * len(batch.names))
             return
         classes = np.maximum(said, 0) if target is None else np.full(len(said), target)
-        self._share_out(seen, torch.from_numpy(classes), self._rivals(seen.logits, classes, truth, said))
+        rivals = self._rivals(seen.logits, classes, truth, said)
+        effects = iter(self._share_out(seen, torch.from_numpy(classes), rivals) or ())
+        self._looker.keep(batch, None if self._effects is not None else [next(effects) if k else {} for k in kept])
         self._names += seen.names
         if self.method.thumbnails:
-            self._thumbnails += [thumbnail(picture, self.method.thumbnails) for picture in seen.pictures]
+            self._thumbnails += [
+                picture if isinstance(picture, bytes) else thumbnail(picture, self.method.thumbnails)
+                for picture in seen.pictures
+            ]
         chances = probability(seen.logits, torch.from_numpy(classes).to(seen.logits.device)).float().cpu().numpy()
         self._columns.append((said, truth, chances.copy()))
 
@@ -222,29 +203,33 @@ class StrategiesRun:
         rival = said if self._labels_by_class else truth
         return torch.from_numpy(np.where((rival >= 0) & (rival != classes), rival, runner_up))
 
-    def _share_out(self, seen: _Seen, classes: Tensor, rivals: Tensor | None) -> None:
+    def _share_out(self, seen: Seen, classes: Tensor, rivals: Tensor | None) -> list[dict[str, NDArray[Any]]] | None:
+        """Share logits out; what was not read off codes is returned, photo by photo."""
         device = seen.logits.device
-        classes, wanted = classes.to(device), [(self._ledgers, classes)]
+        classes = classes.to(device)
+        rivals = None if rivals is None else rivals.to(device)
+        if self._effects is None:
+            return self._share_out_curved(seen, classes, rivals)
+        added, base = self._effects.added(seen.codes), self._effects.base(seen.prefix)
+        self._ledgers.append(affine_ledger(added, seen.logits, base, classes))
         if rivals is not None:
-            wanted.append((self._others, rivals.to(device)))
-        if self._effects is not None:
-            added = self._effects.added(seen.codes)
-            base = self._effects.base(None if seen.look is None else seen.look.prefix)
-            for kept, of_class in wanted:
-                kept.append(affine_ledger(added, seen.logits, base, of_class))
-            self._mutings.append(effect(seen.logits, seen.logits[:, None] - added, classes))
-            return
-        if seen.look is None:
-            raise RuntimeError("strategies: behind a layer that is not affine the features are needed.")
-        for kept, of_class in wanted:
-            kept.append(curved_ledger(self._concepts, seen.look, seen.codes, of_class))
-        each = [
-            effect(seen.logits, muted[:, None], classes)
-            for muted in curved_muted(self._concepts, seen.look, seen.codes)
-        ]
-        self._mutings.append(
-            Muting(np.concatenate([m.drops for m in each], axis=1), np.concatenate([m.becomes for m in each], axis=1))
-        )
+            self._others.append(affine_ledger(added, seen.logits, base, rivals))
+        self._mutings.append(effect(seen.logits, seen.logits[:, None] - added, classes))
+        return None
+
+    def _share_out_curved(self, seen: Seen, classes: Tensor, rivals: Tensor | None) -> list[dict[str, NDArray[Any]]]:
+        fresh = [k for k, known in enumerate(seen.effects) if known is None]
+        made: Iterator[dict[str, NDArray[Any]]] = iter(())
+        if fresh:
+            of = None if rivals is None else rivals[fresh]
+            made = iter(curved_effects(self._concepts, seen.take(fresh), classes[fresh], of))
+        rows = [next(made) if known is None else dict(known) for known in seen.effects]
+        columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        self._ledgers.append(Ledger(**{name: columns[f"explained.{name}"] for name in ARRAYS}))
+        if rivals is not None:
+            self._others.append(Ledger(**{name: columns[f"other.{name}"] for name in ARRAYS}))
+        self._mutings.append(Muting(columns["drops"], columns["becomes"]))
+        return rows
 
     def _check_whole(self) -> None:
         self._truth.finish(self.done, strict=self._images is not None)
@@ -308,6 +293,7 @@ class StrategiesRun:
             complete=complete,
             seconds=self.seconds,
             net_seconds=self._concepts.encoder.net_seconds,
+            cached=self._looker.n_cached,
         )
         return StrategyGraph(
             **parts,
@@ -322,6 +308,6 @@ class StrategiesRun:
             layer=self.bank.layer.name,
             affine=self._concepts.encoder.affine,
             class_names=self.bank.class_names,
-            n_forwards=self.n_forwards,
+            n_forwards=self._looker.n_forwards,
             complete=complete,
         )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from whatwhere.concepts.importance import contributions
 from whatwhere.engine._rows import wide
-from whatwhere.strategies.ledger import Ledger
+from whatwhere.strategies.ledger import ARRAYS, Ledger
+from whatwhere.strategies.muting import effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
     from whatwhere.concepts.concepts import Concepts
     from whatwhere.engine.encoder import Look
+    from whatwhere.strategies._looking import Seen
 
 _SAME = 1e-4  # of the largest logit: the same sums in another order
 
@@ -178,6 +180,39 @@ def curved_muted(concepts: Concepts, look: Look, codes: Tensor) -> Iterator[Tens
                 codes[..., k],
                 look.prefix,
             )
+
+
+def curved_effects(
+    concepts: Concepts, seen: Seen, classes: Tensor, rivals: Tensor | None
+) -> list[dict[str, NDArray[Any]]]:
+    """Find what concepts do in photos, by gradients and by taking them away.
+
+    Parameters
+    ----------
+    concepts : Concepts
+        Bank and network.
+    seen : Seen
+        Photos with their features.
+    classes : Tensor of shape (n,), int64
+        The explained class of each.
+    rivals : Tensor of shape (n,), int64, or None
+        The class to compare with.
+
+    Returns
+    -------
+    list of dict of str to ndarray
+        Of each photo the columns of its ledgers and its muting.
+    """
+    look = seen.look()
+    columns: dict[str, NDArray[Any]] = {}
+    for of, chosen in (("explained", classes), ("other", rivals)):
+        if chosen is not None:
+            ledger = curved_ledger(concepts, look, seen.codes, chosen)
+            columns |= {f"{of}.{name}": getattr(ledger, name) for name in ARRAYS}
+    each = [effect(seen.logits, muted[:, None], classes) for muted in curved_muted(concepts, look, seen.codes)]
+    columns["drops"] = np.concatenate([muting.drops for muting in each], axis=1)
+    columns["becomes"] = np.concatenate([muting.becomes for muting in each], axis=1)
+    return [{name: np.asarray(values[k]) for name, values in columns.items()} for k in range(len(classes))]
 
 
 def _ledger(*columns: Tensor) -> Ledger:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from whatwhere.drawing import to_picture
 from whatwhere.jobs import Step
+from whatwhere.widgets._recent import Recent
 from whatwhere.widgets._view import WIRE, View
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _SIDE, _QUALITY = 128, 72  # of a thumbnail: about 6 KB
 _MOST: int = WIRE["thumbnails"]  # of a message
+_AT_HAND = 1024  # thumbnails that are kept
 
 #: Numbers of galleries: what is asked of one is not answered by the next.
 marks = itertools.count(1)
@@ -71,7 +73,7 @@ class Album:
     def __init__(self, photos: Mapping[str, Photo]) -> None:
         self.mark, self.total = next(marks), len(photos)
         self._photos = list(photos.items())
-        self._made: dict[int, bytes] = {}
+        self._made: Recent[int, bytes] = Recent(_AT_HAND)
 
     def add(self, name: str, photo: Photo) -> None:
         """Put a photo behind the others.
@@ -89,9 +91,7 @@ class Album:
     def tile(self, place: int) -> Tile:
         """Return a photo's name and thumbnail; see `Gallery.tile`."""
         name, photo = self._photos[place]
-        if place not in self._made:
-            self._made[place] = draw_thumbnail(to_picture(photo.pixels))
-        return {"name": name}, self._made[place]
+        return {"name": name}, self._made.get(place, lambda: draw_thumbnail(to_picture(photo.pixels)))
 
 
 class Showing(View):

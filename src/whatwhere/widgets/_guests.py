@@ -137,9 +137,9 @@ class GuestStrip(Strip):
         """
         left = {name: each.photo for name, each in self.guests.items()}
         self.guests.clear()
-        self._small = {n: each for n, each in list(self._small.items()) if n < self._first}
-        self._encoded = {key: each for key, each in list(self._encoded.items()) if key[0] < self._first}
-        self._thumbnails = {n: each for n, each in list(self._thumbnails.items()) if n < self._first}
+        self._small.drop(lambda n: n >= self._first)
+        self._encoded.drop(lambda key: key[0] >= self._first)
+        self._thumbnails.drop(lambda n: n >= self._first)
         return left  # others will have their numbers
 
     def order(self, bank: ConceptBank) -> list[int]:

@@ -12,6 +12,7 @@ from PIL import Image
 from whatwhere.drawing import encode, to_picture
 from whatwhere.pixels.images import Photo, read_photo
 from whatwhere.widgets._gallery import draw_thumbnail
+from whatwhere.widgets._recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MOST_PHOTOS = 40  # that are saved
 _SMALL = 224  # pixels: photos of the strip have no more
 _LARGE = (448, 384, 320, 256, 224, 192)  # sides of the photo that is looked at
+# Photos that stay at hand, whatever their number: 224 x 224 pixels of 150 KB, files of about 10 and 6 KB.
+_DECODED, _ENCODED, _THUMBNAILS = 64, 256, 1024
 _NOWHERE = "The bank's file holds no photos. ConceptExplorer(bank, model, images={name: photo, …}) shows them."
 _NO_GEOMETRY = "Where the network looked on these photos, its model knows: ConceptExplorer(bank, model, images=…)."
 
@@ -60,9 +63,9 @@ class Strip:
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason
-        self._small: dict[int, Image.Image] = {}
-        self._encoded: dict[tuple[int, int, int], bytes] = {}
-        self._thumbnails: dict[int, bytes] = {}
+        self._small: Recent[int, Image.Image] = Recent(_DECODED)
+        self._encoded: Recent[tuple[int, int, int], bytes] = Recent(_ENCODED)
+        self._thumbnails: Recent[int, bytes] = Recent(_THUMBNAILS)
 
     def order(self, bank: ConceptBank) -> list[int]:
         """Put the photos in order, those first that show the concepts most.
@@ -176,19 +179,21 @@ class Strip:
         Returns
         -------
         bytes
-            A JPEG file; made once.
+            A JPEG file; of the photos that were asked for last it is made once.
         """
-        key = n, side, quality
-        if n not in self._small:
-            self._small[n] = self._picture(n)
-            self._small[n].thumbnail((_SMALL, _SMALL), Image.Resampling.LANCZOS)
-        if key not in self._encoded:
-            picture = self._small[n].copy()
-            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=quality, optimize=True)
-            self._encoded[key] = buffer.getvalue()
-        return self._encoded[key]
+        return self._encoded.get((n, side, quality), lambda: self._encode(n, side, quality))
+
+    def _encode(self, n: int, side: int, quality: int) -> bytes:
+        picture = self._small.get(n, lambda: self._shrunk(n)).copy()
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        return buffer.getvalue()
+
+    def _shrunk(self, n: int) -> Image.Image:
+        picture = self._picture(n)
+        picture.thumbnail((_SMALL, _SMALL), Image.Resampling.LANCZOS)
+        return picture
 
     def thumbnail(self, n: int) -> bytes:
         """Encode a photo, small.
@@ -201,11 +206,9 @@ class Strip:
         Returns
         -------
         bytes
-            A JPEG file; made once.
+            A JPEG file; of the photos that were asked for last it is made once.
         """
-        if n not in self._thumbnails:
-            self._thumbnails[n] = draw_thumbnail(self._picture(n))
-        return self._thumbnails[n]
+        return self._thumbnails.get(n, lambda: draw_thumbnail(self._picture(n)))
 
     def large(self, n: int, limit: int) -> bytes:
         """Encode a photo as it is looked at, alone.

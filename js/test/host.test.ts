@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { decodeBase64 } from "../src/core/bytes";
-import { makeModel, restoreBuffers, showPage } from "../src/standalone/host";
+import { makeHost, makeModel, restoreBuffers, showPage } from "../src/standalone/host";
 
 afterEach(() => {
   document.body.replaceChildren();
@@ -30,6 +30,16 @@ describe("host of exported pages", () => {
     model.set("opacity", 0.1);
     expect(heard).toHaveBeenCalledTimes(1);
     expect(model.get("opacity")).toBe(0.1);
+  });
+
+  it("renders the views inside views where they are asked for", async () => {
+    const part = { kind: "attribution", id: "part-0", state: {}, buffers: [] };
+    const show = vi.fn(async () => undefined);
+    const host = makeHost([part], show);
+    const el = document.createElement("div");
+    await (await host.getWidget("anywidget:part-0")).render({ el });
+    expect(show).toHaveBeenCalledWith(part, el);
+    await expect(host.getWidget("anywidget:part-1")).rejects.toThrow('lacks the view "anywidget:part-1"');
   });
 
   it("says in words that a page is incomplete", async () => {

@@ -31,6 +31,7 @@ from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
 from whatwhere.strategies.strategies import Strategies as Strategies
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
+from whatwhere.widgets import Explorer as Explorer
 from whatwhere.widgets import PrototypeView as PrototypeView
 from whatwhere.widgets import Selection as Selection
 from whatwhere.widgets import StrategyView as StrategyView
@@ -46,6 +47,7 @@ __all__ = [
     "ConceptExplorer",
     "Craft",
     "DatasetExamples",
+    "Explorer",
     "FourierVisualization",
     "Job",
     "Maco",

@@ -206,6 +206,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   _growing: Partial<Growing>;
   /** Reference to the selection's model. */
   _selection: string;
+  /** Whether it is a part of another view. */
+  _embedded?: boolean;
   _kernel: boolean;
 }
 

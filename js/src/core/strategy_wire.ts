@@ -137,6 +137,8 @@ export interface StrategyTraits extends Record<string, unknown> {
   _seq: number;
   /** Reference to the selection's model. */
   _selection: string;
+  /** Whether it is a part of another view. */
+  _embedded?: boolean;
   _kernel: boolean;
 }
 

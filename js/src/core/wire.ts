@@ -181,6 +181,8 @@ export interface Traits extends Record<string, unknown> {
   /** Layers that an exported page holds. */
   _layers?: Record<string, (LayerInfo & { plane: DataView })[]>;
   _seq: number;
+  /** Whether it is a part of another view. */
+  _embedded?: boolean;
   _kernel: boolean;
 }
 

@@ -20,12 +20,19 @@ interface StoredModel {
 
 interface StoredView extends StoredModel {
   kind: string;
+  /** Name that other views refer to it by, where one shows it. */
+  id?: string;
+}
+
+/** Renders the views that a view shows inside itself, as anywidget's own does. */
+export interface Host {
+  getWidget(reference: string): Promise<{ render(props: { el: HTMLElement }): Promise<void> }>;
 }
 
 interface ViewModule {
   default: {
     initialize?(props: { model: AnyModel }): unknown;
-    render(props: { model: AnyModel; el: HTMLElement }): unknown;
+    render(props: { model: AnyModel; el: HTMLElement; host: Host }): unknown;
   };
 }
 
@@ -104,12 +111,28 @@ function textOf(id: string): string {
   return node.textContent ?? "";
 }
 
-async function showView(view: StoredView, manager: Manager, el: HTMLElement): Promise<void> {
+const REFERENCE = "anywidget:";
+
+/** Finds the views inside views; each is shown where it is asked for. */
+export function makeHost(
+  parts: readonly StoredView[],
+  show: (view: StoredView, el: HTMLElement) => Promise<void>,
+): Host {
+  return {
+    async getWidget(reference) {
+      const part = parts.find(({ id }) => `${REFERENCE}${id}` === reference);
+      if (!part) throw new Error(`The page lacks the view "${reference}".`);
+      return { render: ({ el }) => show(part, el) };
+    },
+  };
+}
+
+async function showView(view: StoredView, manager: Manager, host: Host, el: HTMLElement): Promise<void> {
   const { default: widget } = await importText(textOf(`ww-esm-${view.kind}`));
   restoreBuffers(view.state, view.buffers);
   const model = makeModel(view.state, manager);
   await widget.initialize?.({ model });
-  await widget.render({ model, el });
+  await widget.render({ model, el, host });
 }
 
 /** Says in plain words that a view cannot be shown. */
@@ -125,15 +148,21 @@ function showFailure(el: HTMLElement, error: unknown): void {
 export async function showPage(): Promise<void> {
   const root = document.getElementById("ww-root") ?? document.body;
   try {
-    const { views, models } = JSON.parse(textOf("ww-state")) as {
+    const {
+      views,
+      parts = [],
+      models,
+    } = JSON.parse(textOf("ww-state")) as {
       views: StoredView[];
+      parts?: StoredView[];
       models: Record<string, StoredModel>;
     };
     const manager = makeManager(models);
+    const host = makeHost(parts, (view, el) => showView(view, manager, host, el));
     for (const view of views) {
       const el = document.createElement("div");
       root.append(el);
-      await showView(view, manager, el).catch((error) => showFailure(el, error));
+      await showView(view, manager, host, el).catch((error) => showFailure(el, error));
     }
   } catch (error) {
     showFailure(root, error);

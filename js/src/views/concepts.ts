@@ -153,13 +153,19 @@ function makeParts(context: Context) {
   const rank = makeRank(context);
   const evidence = makeEvidence(context);
   const changes = makeChanges(context);
-  const middle = [bar, picture, legend, drawing, evidence, changes];
+  const middle = [bar, picture, legend, drawing];
+  const sums = [evidence, changes];
   const right = [heading, cards, growing, rank, quality];
   const grid = h(
     "div",
     { class: "grid" },
     h("div", { class: "side" }, strip.node),
-    h("div", { class: "middle" }, ...middle.map(({ node }) => node)),
+    h(
+      "div",
+      { class: "middle" },
+      ...middle.map(({ node }) => node),
+      h("div", { class: "sums" }, ...sums.map(({ node }) => node)),
+    ),
     h("div", { class: "right" }, ...right.map(({ node }) => node)),
   );
   return {
@@ -168,7 +174,7 @@ function makeParts(context: Context) {
     maps,
     arriving,
     nodes: [head.node, grid, detail.node, arriving.target],
-    list: [strip, ...middle, ...right, detail],
+    list: [strip, ...middle, ...sums, ...right, detail],
   };
 }
 
@@ -210,6 +216,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     ...parts.nodes,
     spoken,
   );
+  if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" }).append(h("style", {}, STYLE), root);
   let shown = deriveShown(model, state, cells);

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whatwhere import limits
 from whatwhere.concepts._craft_run import TOLERANCE, CraftRun, check_like, least_photos, read_method
+from whatwhere.concepts._gathering import Share
 from whatwhere.concepts._sorting import Sorting
 from whatwhere.concepts.by_class import read_like, read_targets
 from whatwhere.concepts.class_banks import ClassBanks
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.by_class import Like, Targets
     from whatwhere.concepts.craft import Craft
-    from whatwhere.concepts.evidence import Evidence
     from whatwhere.concepts.protocol import Extractor
-    from whatwhere.engine.encoder import Encoder
     from whatwhere.engine.factors import Factors
     from whatwhere.model import VisionModel
 
@@ -34,18 +32,6 @@ logger = logging.getLogger(__name__)
 
 _COPIES = 3  # of the padded activations, that a batch of factorisations holds at most
 _CPU_BYTES = 2**25  # of activations that are factorised together on a CPU: an iteration stays short
-
-
-@dataclass
-class Share:
-    """What one class has of the common gathering; see `whatwhere.concepts._craft_run.Gathered`."""
-
-    encoder: Encoder
-    evidence: Evidence
-    done: int
-    total: int
-    extra: int
-    plan: str
 
 
 class ClassRun(CraftRun):

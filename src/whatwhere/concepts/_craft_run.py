@@ -161,7 +161,7 @@ class CraftRun:
         An earlier bank, whose ids are kept.
     previews : bool
         Whether to make banks while the factorisation converges: somebody waits for them.
-    gathering : Gathering, optional
+    gathering : Gathered, optional
         Photos and features that are there already; by default the network is asked for them.
     start : Dictionary, optional
         Directions to start the factorisation from.
@@ -176,13 +176,13 @@ class CraftRun:
         target: int | str | None,
         like: ConceptBank | None,
         previews: bool,
-        gathering: Gathering | None = None,
+        gathering: Gathered | None = None,
         start: Dictionary | None = None,
     ) -> None:
         self.method, self.model, self._given, self._like = method, model, images, like
         self.target = None if target is None else model.class_names.resolve(target)
         self._previews = previews
-        self._gathering: Gathered | None = gathering
+        self._gathering = gathering
         self._start = start
         self.seconds = 0.0
         self.codes = self.contributions = np.zeros(0, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 _TUNING_FROM = 1000  # forwards that make measuring worth while
 _PACED_FROM = 256  # forwards from which larger batches are tried: short runs are the same bit for bit
 _TUNING_SHARE = 0.05  # of the forwards, at most, go into measuring
+
+
+@dataclass
+class Share:
+    """What one class has of a common gathering; see `whatwhere.concepts._craft_run.Gathered`."""
+
+    encoder: Encoder
+    evidence: Evidence
+    done: int
+    total: int
+    extra: int
+    plan: str
 
 
 class Gathering:

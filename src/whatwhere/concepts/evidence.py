@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
@@ -133,6 +134,34 @@ class Evidence:
         if self._crops_waiting:
             self.pooled.append(torch.cat(self._crops_waiting))
             self._crops_waiting = []
+
+    def take(self, numbers: Sequence[int]) -> Evidence:
+        """Return what there is of some of the photos, without their crops.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            Which, in ascending order.
+
+        Returns
+        -------
+        Evidence
+            In memory of its own.
+        """
+        self.settle()
+        taken = Evidence(self.windows, crops=False)
+        taken.photos, taken.grid, taken.unreadable = self.photos.take(numbers), self.grid, dict(self.unreadable)
+        taken.n_left_out = len(self) - len(numbers)
+        taken.predictions = [self.predictions[k] for k in numbers]
+        left = deque(numbers)
+        for place, cells, prefix in self.batches():
+            here = []
+            while left and left[0] < place.stop:
+                here.append(left.popleft() - place.start)
+            if here:
+                taken.cells.append(cells[here].flatten(0, 2))
+                taken._prefix.append(prefix[here])  # it is of this class
+        return taken
 
     def rows(self, fit_on: str) -> Sequence[Tensor]:
         """Return what is factorised, block by block.

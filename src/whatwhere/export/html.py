@@ -84,13 +84,16 @@ def to_html(views: View | Sequence[View], path: str | Path, *, title: str | None
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path: the folder {str(path.parent)!r} does not exist; make it first.")
-    kinds = {
-        view.kind: str(view._esm)  # noqa: SLF001  # anywidget names it so
-        for view in views
-    }
     for view in views:
         view.settle()
-    names = {f"IPY_MODEL_{each.model_id}": f"model-{place}" for place, each in enumerate(_selections(views))}
+    parts = [part for view in views for part in view.views.values()]
+    every = [*views, *parts]
+    kinds = {
+        view.kind: str(view._esm)  # noqa: SLF001  # anywidget names it so
+        for view in every
+    }
+    names = {f"IPY_MODEL_{each.model_id}": f"model-{place}" for place, each in enumerate(_selections(every))}
+    names |= {f"IPY_MODEL_{part.model_id}": f"part-{place}" for place, part in enumerate(parts)}
     modules = "\n".join(
         f'<script type="text/plain" id="ww-esm-{kind}">{_inline(text)}</script>' for kind, text in kinds.items()
     )
@@ -100,9 +103,13 @@ def to_html(views: View | Sequence[View], path: str | Path, *, title: str | None
         state=_json(
             {
                 "views": [{"kind": view.kind, **_freeze(view.exported_state(), names)} for view in views],
+                "parts": [
+                    {"kind": part.kind, "id": f"part-{place}", **_freeze(part.exported_state(), names)}
+                    for place, part in enumerate(parts)
+                ],
                 "models": {
                     names[f"IPY_MODEL_{each.model_id}"]: _freeze(each.exported_state(), names)
-                    for each in _selections(views)
+                    for each in _selections(every)
                 },
             }
         ),
@@ -138,11 +145,14 @@ def _freeze(state: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         {"path": list(where), "data": base64.b64encode(buffer).decode("ascii")}
         for where, buffer in zip(paths, buffers, strict=True)
     ]
-    named = {
-        key: f"IPY_MODEL_{names[value]}" if isinstance(value, str) and value in names else value
-        for key, value in state.items()
-    }
-    return {"state": named, "buffers": packed}
+    return {"state": {key: _renamed(value, names) for key, value in state.items()}, "buffers": packed}
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """Return references by the page's own names; those of parts lie in a dict."""
+    if isinstance(value, dict) and all(isinstance(each, str) and each in names for each in value.values()):
+        return {key: _renamed(each, names) for key, each in value.items()}
+    return f"IPY_MODEL_{names[value]}" if isinstance(value, str) and value in names else value
 
 
 def _json(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from whatwhere.widgets.attribution import AttributionView
 from whatwhere.widgets.concepts import ConceptExplorer
+from whatwhere.widgets.explorer import Explorer
 from whatwhere.widgets.prototypes import PrototypeView
 from whatwhere.widgets.selection import Selection
 from whatwhere.widgets.strategies import StrategyView
 
-__all__ = ["AttributionView", "ConceptExplorer", "PrototypeView", "Selection", "StrategyView"]
+__all__ = ["AttributionView", "ConceptExplorer", "Explorer", "PrototypeView", "Selection", "StrategyView"]

@@ -90,7 +90,7 @@ class Explored:
         if self.bank is None or bank.source is not self.bank.source or bank.images != self.bank.images:
             look = None if self._model is None else self._model.preprocess.geometry
             own = make_strip(bank, self._images, self._model)
-            before, self.strip = self.strip, GuestStrip(own, len(bank.images), look)
+            before, self.strip, self.extra = self.strip, GuestStrip(own, len(bank.images), look), None
             known = (
                 [None] * len(bank.images) if bank.source is None else [each.photo for each in bank.source.geometries]
             )

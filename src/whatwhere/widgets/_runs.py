@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from whatwhere.jobs import Job, Step
+from whatwhere.widgets._errands import clicks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
     from whatwhere.widgets._methods import Shown
-
-clicks = itertools.count(1)  # the latest of all views goes first
 
 
 class Runs:

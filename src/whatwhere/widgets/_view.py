@@ -75,6 +75,8 @@ class View(LockedWidget, anywidget.AnyWidget):
     _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "set": "_on_set"}
 
     _kernel = traitlets.Bool(True).tag(sync=True)
+    #: Whether it is a part of another view: it then takes less room, and leaves out what the others show.
+    _embedded = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         unknown = sorted(set(traits) - set(self.public_traits()))
@@ -133,6 +135,11 @@ class View(LockedWidget, anywidget.AnyWidget):
         from whatwhere.export import to_html
 
         return to_html(self, path, title=title)
+
+    @property
+    def views(self) -> dict[str, View]:
+        """The views that are shown inside it, by name."""
+        return {}
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs.

@@ -12,13 +12,13 @@ from whatwhere.drawing import beside, draw_map, encode, mime_bundle, shrink, to_
 from whatwhere.jobs import Step
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED, encode_beside
-from whatwhere.widgets._errands import Errands
+from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._methods import check_records, read_methods
 from whatwhere.widgets._partners import Partners
-from whatwhere.widgets._runs import Runs, clicks
+from whatwhere.widgets._runs import Runs
 from whatwhere.widgets._shared_photos import SharedPhotos
 from whatwhere.widgets._status import describe_status
 from whatwhere.widgets._traits import ClassTrait
@@ -187,6 +187,7 @@ class AttributionView(SharedPhotos["_Read"], Showing):
         self._partners = Partners(model, lambda: self._say(_PARTNERS))
         self._errands, self._arrived, self._heard = Errands(str(model.device), lambda: None), deque(), deque()
         self._sizes = {name: photo.size for name, photo in photos.items()}
+        self._late: deque[dict[str, Photo]] = deque()
         self._deliveries, self._album = Errands(str(model.device), lambda: None), Album(photos)
         self._begun = False
         own = {own_score(each) for each in self.methods.values()}
@@ -294,6 +295,30 @@ class AttributionView(SharedPhotos["_Read"], Showing):
         names = [name for name, _ in admitted]
         self.selected_image = names[0]
         return names
+
+    def bring(self, name: str, photo: Photo) -> None:
+        """Put a photo into the strip, from any thread, and show it if it is the one that is selected.
+
+        Parameters
+        ----------
+        name : str
+            What the selection calls it; nothing is done if there is such a photo already.
+        photo : Photo
+            The photo.
+        """
+        self._heard.append((name, self._encode(photo)))
+        self._say(ARRIVED)
+
+    def extend(self, photos: Mapping[str, Photo]) -> None:
+        """Put photos into the strip that the view might have been made with, from any thread.
+
+        Parameters
+        ----------
+        photos : mapping of str to Photo
+            By name; those that are there already are left as they are.
+        """
+        self._late.append(dict(photos))
+        self._say(ARRIVED)
 
     def close(self) -> None:
         """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
@@ -415,6 +440,26 @@ class AttributionView(SharedPhotos["_Read"], Showing):
         if self._begun:
             self._runs.start_behind(name)  # until somebody looks at it
         return name
+
+    def _welcome(self) -> None:
+        """Take in photos that belong to the view from the first, then what was added."""
+        while self._late:
+            self._take_in_late(self._late.popleft())
+        super()._welcome()
+
+    def _take_in_late(self, photos: Mapping[str, Photo]) -> None:
+        late = {name: photo for name, photo in photos.items() if name not in self._photo_of}
+        for name, photo in late.items():
+            self._runs.add(name, photo)
+            self._album.add(name, photo)
+            self._asked |= {key: set() for key in self._runs.keys(name)}
+            self._sizes[name] = photo.size
+        self.write(
+            _images=[*self._images, *(self._describe_image(name, photo) for name, photo in late.items())],
+            _photos=[*self._photos, *[b""] * len(late)],
+            _strip=self._describe_strip(),
+        )
+        self._follow_quietly()
 
     def _given(self) -> dict[str, tuple[int, int]]:
         return self._sizes

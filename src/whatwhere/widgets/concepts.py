@@ -491,6 +491,15 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
         else:
             self._errands.run(("look", n), "photo", lambda: net.look(n), self._on_looked)
 
+    def _fetch_selected(self) -> None:
+        """Bring the photo that was selected before there were concepts, if it is none of those that are shown."""
+        bank, n = self.bank, self._explored.number_of(self.selected_image)
+        known = any(shown["name"] == self.selected_image for shown in self._images)
+        if bank is None or not bank.complete or n is None or known or self._explored.extra == n:
+            return
+        if self._explored.net is None or self._looking().state == "done":
+            self._fetch(n)
+
     def _on_looked(self, errand: Errand) -> None:
         found = errand.job.record
         if found is None:
@@ -574,6 +583,7 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
         self._drawn = (record, explored.facts, explored.extra)
         if self._begun and record is not None and record.complete and self._looking().state == "idle":
             self._looking().start(priority=next(clicks))
+        self._fetch_selected()
         self._grow_as_wished()
 
     @property

@@ -89,8 +89,9 @@ class StrategyView(FullPhotos, Showing, LinkedView):
         The network, for where concepts are on photos that are not the bank's.
     images : dict, sequence or folder of images, optional
         Whole photos, by the graph's names; others are left out. By default the graph's thumbnails are shown.
-    bank : ConceptBank, optional
-        The concepts that the graph is of: tells where they are on the photo that is looked at.
+    bank : ConceptBank or Job of ConceptBank, optional
+        The concepts that the graph is of: tells where they are on the photo that is looked at. A job is not started; it
+        has to have ended when the graph's does.
     selection : Selection, optional
         Photos and concepts that are chosen, shared with other views; by default one of its own.
     **traits : object
@@ -174,7 +175,7 @@ class StrategyView(FullPhotos, Showing, LinkedView):
         model: VisionModel | None = None,
         images: Any = None,
         *,
-        bank: ConceptBank | None = None,
+        bank: ConceptBank | Job[ConceptBank] | None = None,
         selection: Selection | None = None,
         **traits: Any,
     ) -> None:
@@ -403,10 +404,13 @@ class StrategyView(FullPhotos, Showing, LinkedView):
 
     # -- what the browser is told -------------------------------------------------------------------------------------
 
+    def _concept_bank(self) -> ConceptBank | None:
+        return self._bank.record if isinstance(self._bank, Job) else self._bank
+
     def _adopt(self, graph: StrategyGraph) -> None:
         """Take over a graph, and find its photos."""
         if self._record is None:
-            _check_same(graph, self._bank, self._model)
+            _check_same(graph, self._concept_bank(), self._model)
         if self._images is not None and graph.complete and not any(name in self._images for name in graph.images):
             raise ValueError(
                 f"images: wanted photos of the graph by its names, such as {graph.images[0]!r}, got "
@@ -414,7 +418,7 @@ class StrategyView(FullPhotos, Showing, LinkedView):
             )
         self._record = graph
         self._rows = {name: n for n, name in enumerate(graph.images)}
-        self._photos = PhotoSource(graph, self._images, self._bank, self._model)
+        self._photos = PhotoSource(graph, self._images, self._concept_bank(), self._model)
 
     def _say_now(self, key: str) -> None:
         del key

@@ -22,7 +22,8 @@ export function makeHeading({ model, signal }: Context, kinds: Part): Part {
     update(shown) {
       const { bank } = shown;
       kinds.update(shown);
-      setText(name, `the model sees in ${targetWords(model.get("_target"))}`);
+      const target = targetWords(model.get("_target"));
+      setText(name, target ? `the model sees in ${target}` : "the model sees");
       show(info, bank !== null);
       if (!bank) return;
       const cautions = bank.caveats.map((text): [string, string] => ["Caution", text]);

@@ -141,7 +141,8 @@ export function targetWords(target: string): string {
 /** What the head says. */
 export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: KernelState): HeadWords {
   const { status, bank } = shown;
-  const found = bank ? `${counted(bank.ids.length, "concept")} of ` : "Concepts of ";
+  const target = targetWords(model.get("_target"));
+  const found = bank ? counted(bank.ids.length, "concept") : "Concepts";
   const part = status.total > 0 ? Math.min(1, status.done / status.total) : 0;
   const share = status.pace?.share ?? part;
   const verbs = {
@@ -153,7 +154,7 @@ export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: 
   };
   return {
     title: model.get("_title"),
-    subtitle: found + targetWords(model.get("_target")),
+    subtitle: target ? `${found} of ${target}` : found,
     status: statusWords(status, bank),
     verb: verbs[status.state],
     silence: kernelWords(kernel),

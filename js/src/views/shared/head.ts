@@ -109,7 +109,8 @@ export function makeHead(context: Context, list: readonly [string[], string][]):
   };
 }
 
-function listKeys(list: readonly [string[], string][]): HTMLElement {
+/** Lists keys, and what they do. */
+export function listKeys(list: readonly [string[], string][]): HTMLElement {
   const rows = list.flatMap(([keys, meaning]) => [
     h("dt", {}, ...keys.map((key) => h("kbd", {}, key))),
     h("dd", {}, meaning),

@@ -872,7 +872,7 @@ def test_what_is_saved_with_a_notebook_is_small(lite, model, photos, size, tmp_p
     page = view.to_html(tmp_path / "page.html")
     assert page.stat().st_size < 4_000_000
     state = view.exported_state()
-    assert len(state["_photos"]) == min(count, 40)
+    assert len(state["_photos"]) == count
     assert len(state["_effects"]) == 2 * rank * 1000
     assert all(len([c for c in row if c["kind"] == "active"]) >= min(3, count) for row in state["_crops"])
     view.close()

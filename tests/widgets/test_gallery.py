@@ -16,7 +16,7 @@ from whatwhere.widgets._gallery import draw_thumbnail
 from whatwhere.widgets._view import WIRE
 
 PATIENCE = 30
-COUNT = 60
+COUNT = 84
 
 
 def until(condition):
@@ -83,13 +83,13 @@ def held(view):
 
 def test_the_first_photos_are_saved_and_the_others_counted(view):
     assert view._strip["total"] == COUNT
-    assert len(held(view)) == (20 if view.kind == "attribution" else 40)
+    assert len(held(view)) == (20 if view.kind == "attribution" else 64)
     assert held(view) == list(range(len(held(view))))
 
 
 def test_photos_come_when_they_are_asked_for_and_stay_out_of_the_state(view, messages, pictures):
     before = view.get_state()
-    places = [COUNT - 1, 41, 40]
+    places = [COUNT - 1, 65, 64]
     ask(view, places)
     until(lambda: messages)
     (told, buffers), *rest = messages
@@ -158,7 +158,7 @@ def test_a_photo_beyond_the_first_is_saved_while_it_is_shown(view, pictures):
     if view.kind == "concepts":
         until(lambda: far in view._codes)
         shown = next(each for each in view._images if each["name"] == far)
-        assert shown["place"] >= 40
+        assert shown["place"] >= 64
     view.selected_image = first
     until(lambda: far not in view._large)
 
@@ -166,7 +166,7 @@ def test_a_photo_beyond_the_first_is_saved_while_it_is_shown(view, pictures):
 def test_a_page_holds_what_fits_and_counts_the_rest(view):
     state = view.exported_state()
     photos = [jpeg for jpeg in state["_photos"] if jpeg]
-    assert len(photos) == (COUNT if view.kind == "attribution" else 40)
+    assert len(photos) == (COUNT if view.kind == "attribution" else 64)
     assert state["_strip"]["total"] == COUNT
     assert sum(map(len, photos)) < 2_500_000
 

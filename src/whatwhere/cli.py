@@ -13,7 +13,7 @@ from pathlib import Path
 
 from whatwhere._version import __version__
 
-_FIRST = "01_where_does_it_look.ipynb"
+_FIRST = "00_explorer.ipynb"
 _NEEDS = {
     "jupyterlab": "jupyterlab",
     "skimage": "scikit-image",

@@ -78,6 +78,7 @@ def test_before_and_after_in_the_notebook(lab, screenshots):
     for theme in ("Light", "Dark"):
         lab.theme(f"JupyterLab {theme}")
         view.screenshot(path=screenshots / f"accentuation-lab-{theme.lower()}.png")
+    lab.theme("JupyterLab Light")  # the server keeps it for the tests that follow
     view.get_by_role("button", name="Difference").click()
     assert not grip.is_visible()
     view.screenshot(path=screenshots / "accentuation-lab-difference.png")

@@ -58,6 +58,7 @@ class Pages:
         self.banks: dict[int | None, ConceptBank] = {}
         self.graphs: dict[int | None, StrategyGraph] = {}
         self._survey: Survey | None = None
+        self._choices: list[tuple[int, int]] | None = None
 
     @property
     def survey(self) -> Survey:
@@ -85,7 +86,9 @@ class Pages:
         """Return the classes that have enough photos, with how many, the most frequent first; none before a survey."""
         if not self.surveyed:
             return []
-        return [(target, count) for target, count in self.survey.counts().items() if count >= self.least]
+        if self._choices is None:  # asked at every step of every job
+            self._choices = [(k, count) for k, count in self.survey.counts().items() if count >= self.least]
+        return self._choices
 
     def resolve(self, wanted: Wanted) -> int | None:
         """Choose what is explained, once all photos were looked at.

@@ -280,6 +280,14 @@ def test_stop_keeps_what_there_is(explore):
     until(lambda: explorer.why.job.state == "done")
 
 
+def test_concepts_come_although_the_map_alone_is_stopped(explore):
+    explorer = explore(pictures((9, 0, 0)), method=ww.Sobol(grid=3, rows=2048))
+    explorer.where.job.watch(lambda job: job.stop())
+    explorer.start()
+    until(lambda: explorer.why.job.state == "done")
+    assert explorer.where.job.state == "stopped"
+
+
 def test_closing_gives_everything_back(model):
     explorer = ww.Explorer(model, pictures((9, 0, 0)), method=METHOD)
     explorer.wait()

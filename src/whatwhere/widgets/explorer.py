@@ -319,9 +319,9 @@ class Explorer(LinkedView):
     # -- in the order in which a person looks -------------------------------------------------------------------------
 
     def _on_map(self, job: Job[Any]) -> None:
-        """Once there is a first map, look at all photos before it is refined."""
+        """Once there is a first map, or nobody waits for it, look at all photos before it is refined."""
         there = job.record is not None and not job.record.preview
-        if not self._mapped and (there or job.state in ("done", "failed")):
+        if not self._mapped and (there or not job.active):
             self._mapped = True
             self._unwatch()
             if self._running:

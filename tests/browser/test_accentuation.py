@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from lab_driver import write_notebook
+from reach import violations
 
 import whatwhere as ww
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (1132, 640, 400)
 CELL = """
 import torch; torch.set_num_threads(1)
@@ -141,9 +139,4 @@ def test_widths_and_accessibility(page, screenshots, request):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
         page.screenshot(path=screenshots / f"accentuation-{theme}-{width}.png", full_page=True)
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm install --no-save in js/")
-    found = page.evaluate(
-        AXE.read_text(encoding="utf-8") + "; axe.run().then((r) => r.violations.map((v) => v.id + ': ' + v.help))"
-    )
-    assert found == []
+    assert violations(page) == []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from lab_driver import write_notebook
+from reach import violations
 
 import whatwhere as ww
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (1132, 640, 400)
 CONCEPTS = """
 import torch; torch.set_num_threads(1)
@@ -182,8 +181,6 @@ def test_the_page_shows_them_in_all_widths(browser, exported, screenshots, theme
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
         page.screenshot(path=screenshots / f"concept-prototypes-{theme}-{width}.png", full_page=True)
-    if AXE.exists():
-        violations = AXE.read_text(encoding="utf-8") + "; axe.run().then((r) => r.violations.map((v) => v.id))"
-        assert page.evaluate(violations) == []
+    assert violations(page) == []
     context.close()
     assert noted == []

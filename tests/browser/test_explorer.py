@@ -6,6 +6,7 @@ import re
 
 import pytest
 from lab_driver import write_notebook
+from reach import tab_stops, violations
 
 import whatwhere as ww
 
@@ -103,6 +104,13 @@ def test_a_page_from_disk_holds_all_of_it_and_reacts(browser, model, photos, tmp
     page.locator(".part.what .face").nth(1).click()
     until_shown(page, selected=str(explorer.bank.ids[1]))
     page.screenshot(path=screenshots / "explorer-page.png", full_page=True)
+    assert violations(page) == []
+    seen = tab_stops(page, most=150)
+    assert seen == list(range(len(seen))), "Tab reaches each place once"
+    assert 30 <= len(seen) < 150
+    for width in (672, 432):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
     context.close()
     assert noted == []
     explorer.close()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from lab_driver import write_notebook
+from reach import tab_stops, violations
 
 import whatwhere as ww
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (1132, 640, 400)
 LINKED = """
 import torch; torch.set_num_threads(1)
@@ -271,30 +270,10 @@ def test_widths_and_accessibility(page, screenshots, request):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
         page.screenshot(path=screenshots / f"strategies-{theme}-{width}.png", full_page=True)
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm install --no-save in js/")
-    found = page.evaluate(
-        AXE.read_text(encoding="utf-8") + "; axe.run().then((r) => r.violations.map((v) => v.id + ': ' + v.help))"
-    )
-    assert found == []
+    assert violations(page) == []
 
 
 def test_tab_reaches_each_control_once(page):
-    seen = []
-    page.locator("body").click(position={"x": 2, "y": 2})
-    while len(seen) < 60:
-        page.keyboard.press("Tab")
-        here = page.evaluate(
-            """() => {
-              let node = document.activeElement;
-              while (node.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
-              if (node === document.body) return null;
-              window.__seen = [...(window.__seen ?? []), node];
-              return window.__seen.indexOf(node);
-            }"""
-        )
-        if here is None:
-            break
-        seen.append(here)
+    seen = tab_stops(page)
     assert seen == list(range(len(seen)))
     assert 12 <= len(seen) < 36

@@ -60,6 +60,18 @@ def test_what_was_put_is_found_by_another_store_too(store):
     assert info.bytes == sum(path.stat().st_size for path in files_of(store))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("there", [False, True], ids=["made", "there already"])
+def test_a_folder_that_is_made_is_the_users_alone(tmp_path, there):
+    folder = tmp_path / "some" / "where"
+    if there:
+        folder.mkdir(parents=True, mode=0o755)
+    store = Store(folder, 10**6)
+    store.put("kind", [("a", entry(1))])
+    assert folder.stat().st_mode & 0o777 == (0o755 if there else 0o700)
+    store.close()
+
+
 def test_looking_writes_nothing(store):
     assert store.get("k") is None
     assert store.verify().whole

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from whatwhere.cache.place import make_root
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -161,8 +163,9 @@ class Blobs:
             If the folder cannot be written, or the disk is full. Nothing is left of it then.
         """
         place = self.path(name)
+        make_root(self._passing.parent)
         place.parent.mkdir(parents=True, exist_ok=True)
-        self._passing.mkdir(parents=True, exist_ok=True)
+        self._passing.mkdir(exist_ok=True)
         passing = self._passing / uuid.uuid4().hex
         try:
             with passing.open("xb") as file:

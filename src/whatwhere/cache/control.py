@@ -60,6 +60,9 @@ def enable(path: str | os.PathLike[str] | None = None, *, limit: int | str = "2 
     Results are bit for bit what was computed, and say in ``provenance.cached`` that they were found. Every file is
     checked whenever it is read. Several processes may share a folder.
 
+    The files hold what the records hold: thumbnails and crops of your photos among it. `clear` removes them. A folder
+    that this makes is the user's alone, where the system knows such modes.
+
     Examples
     --------
     >>> import tempfile, whatwhere as ww

@@ -8,6 +8,8 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from whatwhere.cache.place import make_root
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -67,7 +69,7 @@ class Index:
         """Hold the connection; a forked process opens one of its own."""
         with self._lock:
             if self._connection is None or self._owner != os.getpid():
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                make_root(self._path.parent)
                 connection = sqlite3.connect(
                     self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
                 )

@@ -33,3 +33,16 @@ def results_folder() -> Path:
         ``results`` in `cache_folder`.
     """
     return cache_folder() / "results"
+
+
+def make_root(root: Path) -> None:
+    """Make the folder in which a cache's files lie, and the cache's own around it.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of a version, in the cache's own. That one is the user's alone if this makes it; one that is there
+        already may be shared, and stays as it is.
+    """
+    root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.mkdir(exist_ok=True)

@@ -27,7 +27,9 @@ import type { Context, StrategyKernel } from "./strategies/context";
 import { followSelection } from "./strategies/following";
 import { Thumbs } from "./strategies/hover";
 import { makeBar, makeLegend } from "./strategies/legend";
+import narrow from "./strategies/narrow.css";
 import { makePanel } from "./strategies/panel";
+import photos from "./strategies/photos.css";
 import { makePlot } from "./strategies/plot";
 import { takeSnapshot } from "./strategies/snapshot";
 import { makeDeriver, type Shown, type ViewState } from "./strategies/state";
@@ -36,7 +38,7 @@ import { headWords, KEYS } from "./strategies/words";
 
 type Model = AnyModel<StrategyTraits>;
 
-const STYLE = [base, shared, style].join("");
+const STYLE = [base, shared, photos, style, narrow].join("");
 
 /** A screen reader hears of a photo once the walk rests this long, in milliseconds. */
 const ANNOUNCE = 300;

@@ -10,7 +10,6 @@ import traitlets
 
 from whatwhere.concepts.bank import ConceptBank
 from whatwhere.concepts.picture import draw_words
-from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED
@@ -19,6 +18,7 @@ from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
 from whatwhere.widgets._gallery import Showing
@@ -48,7 +48,7 @@ _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 12_000
 
 
-class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Showing):
+class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
@@ -392,9 +392,6 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
             self._shelf.clear()
             self._parts.clear()
             self._banks, self._refitted = {}, None
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def headline(self) -> str:
@@ -430,17 +427,10 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
     def __repr__(self) -> str:
         return f"<ConceptExplorer: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
         bank = self.bank
         small = self.picture() if bank is None else bank.take(list(range(min(bank.rank, _CARDS)))).picture()
-        return {**mime_bundle(small, self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+        return small, {"jpeg_bytes": _FALLBACK_BYTES}
 
     # -- choices ------------------------------------------------------------------------------------------------------
 
@@ -656,15 +646,6 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
 
     def _gallery(self) -> Gallery | None:
         return self._explored.gallery
-
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         del content

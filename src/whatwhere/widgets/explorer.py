@@ -261,9 +261,6 @@ class Explorer(LinkedView):
             self._page.close()
         if hasattr(self, "_where"):
             self._where.close()
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def settle(self) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 import traitlets
 
 from whatwhere.concepts.picture import draw_words
-from whatwhere.drawing import mime_bundle
 from whatwhere.prototypes.picture import draw_prototypes
 from whatwhere.widgets._concept_answers import describe_error
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import clicks
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._proto_data import NOTEBOOK, PAGE, PrototypeData
@@ -37,7 +37,7 @@ _FALLBACK_BYTES = 24_000
 _SHARE = 15  # a frame waits this many times as long as the last took to draw: drawing stays a small part of the work
 
 
-class PrototypeView(LinkedView):
+class PrototypeView(Displayed, LinkedView):
     """What would excite a network most: prototypes that grow, beside the photos that really excite it.
 
     Parameters
@@ -231,9 +231,6 @@ class PrototypeView(LinkedView):
             self._source.clear()
             self._data.clear()
             self._drawn, self._drawn_examples = (), None
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def headline(self) -> str:
@@ -270,17 +267,10 @@ class PrototypeView(LinkedView):
     def __repr__(self) -> str:
         return f"<PrototypeView: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
         records = self._source.records[:_SHOWN]
         small = draw_prototypes(records) if records else draw_words(NO_PROTOTYPES)
-        return {**mime_bundle(small, self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+        return small, {"jpeg_bytes": _FALLBACK_BYTES}
 
     # -- choices ------------------------------------------------------------------------------------------------------
 
@@ -485,21 +475,6 @@ class PrototypeView(LinkedView):
             return source.job
         search = source.searching
         return search if search is not None and search.state not in ("idle", "done") else None
-
-    # -- what the browser asks ----------------------------------------------------------------------------------------
-
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
-
-    def _on_stop(self, content: dict[str, Any]) -> None:
-        del content
-        self.stop()
 
 
 def _is(a: object, b: object) -> bool:

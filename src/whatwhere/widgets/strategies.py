@@ -8,10 +8,10 @@ import numpy as np
 import traitlets
 
 from whatwhere.concepts.picture import draw_words
-from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import name_images
 from whatwhere.widgets._concept_answers import describe_error
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Showing
@@ -78,7 +78,7 @@ class ImageNames(traitlets.List[Any]):
         return list(dict.fromkeys(value))
 
 
-class StrategyView(FullPhotos, Showing, LinkedView):
+class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
     """What photos were classified for: near where the reasons are alike, and whether a reason can be relied on.
 
     Parameters
@@ -278,9 +278,6 @@ class StrategyView(FullPhotos, Showing, LinkedView):
             if self._begun and not self._given:
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._record, self._photos, self._rows = None, None, {}
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def headline(self) -> str:
@@ -317,15 +314,8 @@ class StrategyView(FullPhotos, Showing, LinkedView):
     def __repr__(self) -> str:
         return f"<StrategyView: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
-        return {**mime_bundle(self.picture(), self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
+        return self.picture(), {"jpeg_bytes": _FALLBACK_BYTES}
 
     # -- choices ------------------------------------------------------------------------------------------------------
 
@@ -541,19 +531,6 @@ class StrategyView(FullPhotos, Showing, LinkedView):
 
     def _full_photo(self, name: str) -> Photo | None:
         return None if self._photos is None else self._photos.whole(name)
-
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
-
-    def _on_stop(self, content: dict[str, Any]) -> None:
-        del content
-        self.stop()
 
 
 def _as_job(graph: Any) -> Job[StrategyGraph]:

@@ -14,7 +14,6 @@ from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
-from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
@@ -24,6 +23,7 @@ from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
 from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._growth import Growth, check_prototypes, read_wish
 from whatwhere.widgets._shared_photos import SharedPhotos
+from whatwhere.widgets._status import at_rest, describe_work, resting_state
 from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["concepts"]
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 12_000
 
@@ -609,31 +608,21 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
             large = self._explored.large(self.selected_image, PAGE)
             state = {**super().exported_state(), **self._explored.encode(PAGE, self.selected_concepts), "_large": large}
             state |= self._grown_page()
-        status = state["_status"]
-        if status["state"] == "computing":
-            bank = self.bank
-            resting = "empty" if bank is None else "done" if bank.complete else "partial"
-            status = {**status, "state": resting, "stage": None, "eta": None}
-        return {**state, "_status": status}
+        return {**state, "_status": at_rest(state["_status"], self._resting)}
 
     def _describe_status(self) -> dict[str, Any]:
-        job, bank = self._under_way(), self.bank
-        step = None if job is None else job.step
-        complete = bank is not None and bank.complete
-        resting = "done" if complete else "empty" if bank is None else "partial"
-        state = resting if job is None else _STATES.get(job.state, resting)
-        error = self._error if job is None or job.error is None else describe_error(job.error)
-        active = job is not None and job.active
+        job = self._under_way()
+        error = self._error if job is None or job.error is None else None
+        step = job.step if job is not None and job.active else None
         return {
-            "state": "failed" if error is not None and not active else state,
-            "stage": "queued" if job is not None and job.state == "queued" else step.stage if step else None,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "eta": job.seconds_left if job is not None and active else None,
-            "pace": _describe_pace(step.pace) if step is not None and active else None,
-            "seconds": job.seconds if job is not None else 0,
-            "error": None if active else error,
+            **describe_work(job, self._resting, error),
+            "pace": None if step is None else _describe_pace(step.pace),
         }
+
+    @property
+    def _resting(self) -> str:
+        bank = self.bank
+        return resting_state(bank, complete=bank is not None and bank.complete)
 
     def _under_way(self) -> Job[Any] | None:
         """Choose the job that progress is told of."""

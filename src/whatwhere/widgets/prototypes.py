@@ -9,13 +9,13 @@ import traitlets
 
 from whatwhere.concepts.picture import draw_words
 from whatwhere.prototypes.picture import draw_prototypes
-from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import clicks
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._proto_data import NOTEBOOK, PAGE, PrototypeData
 from whatwhere.widgets._proto_source import NO_PROTOTYPES, read_source
 from whatwhere.widgets._proto_words import class_of, concept_of
+from whatwhere.widgets._status import at_rest, describe_work, resting_state
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["prototypes"]
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _SHOWN = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 24_000
 _SHARE = 15  # a frame waits this many times as long as the last took to draw: drawing stays a small part of the work
@@ -444,29 +443,10 @@ class PrototypeView(Displayed, LinkedView):
                 state |= data.resting(source.records, every, PAGE) | data.frames(source.records, every, PAGE)
                 state |= data.examples(source.examples(), source.reasons(), self._looked_at(), PAGE)
             status = state["_status"]
-        if status["state"] == "computing":
-            done = source.records and all(each.complete for each in source.records)
-            resting = "done" if done else "partial" if source.records else "empty"
-            status = {**status, "state": resting, "stage": None, "eta": None}
-        return {**state, "_status": status}
+        return {**state, "_status": at_rest(status, _resting(source.records))}
 
     def _describe_status(self) -> dict[str, Any]:
-        job, records = self._under_way(), self._newest()
-        step = None if job is None else job.step
-        complete = bool(records) and all(each.complete for each in records)
-        resting = "done" if complete else "partial" if records else "empty"
-        state = resting if job is None else _STATES.get(job.state, resting)
-        active = job is not None and job.active
-        failed = job is not None and job.error is not None and not active
-        return {
-            "state": "failed" if failed else state,
-            "stage": "queued" if job is not None and job.state == "queued" else step.stage if step else None,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "eta": job.seconds_left if job is not None and active else None,
-            "seconds": job.seconds if job is not None else 0,
-            "error": describe_error(job.error) if failed and job is not None and job.error is not None else None,
-        }
+        return describe_work(self._under_way(), _resting(self._newest()))
 
     def _under_way(self) -> Job[Any] | None:
         """Choose the job that progress is told of."""
@@ -475,6 +455,10 @@ class PrototypeView(Displayed, LinkedView):
             return source.job
         search = source.searching
         return search if search is not None and search.state not in ("idle", "done") else None
+
+
+def _resting(records: Sequence[Prototype]) -> str:
+    return resting_state(records or None, complete=bool(records) and all(each.complete for each in records))
 
 
 def _is(a: object, b: object) -> bool:

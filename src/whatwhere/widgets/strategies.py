@@ -10,12 +10,12 @@ import traitlets
 from whatwhere.concepts.picture import draw_words
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import name_images
-from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._linked import LinkedView
+from whatwhere.widgets._status import at_rest, describe_error, describe_work, resting_state
 from whatwhere.widgets._strategy_data import NOTEBOOK, PAGE, encode_points, encode_sprite, encode_sums, order_of
 from whatwhere.widgets._strategy_photos import PhotoSource
 from whatwhere.widgets._strategy_words import describe_concepts, describe_graph
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["strategies"]
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _FALLBACK_BYTES = 24_000
 _WORKER = "photos"  # of a view without a network: reading waits for nobody
 NO_GRAPH = "No photos yet: view.start() looks at them."
@@ -498,31 +497,16 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
             rows = self.selected_rows[:1].tolist()
             if self._photos is not None and rows and self._look.get("image") != self.selected_images[0]:
                 state["_look"] = next(iter(self._photos.look(rows[0]))).record
-        status = state["_status"]
-        if status["state"] == "computing":
-            resting = "empty" if self._record is None else "done" if self._record.complete else "partial"
-            status = {**status, "state": resting, "stage": None, "eta": None}
-        return {**state, "_status": status}
+        return {**state, "_status": at_rest(state["_status"], self._resting)}
 
     def _describe_status(self) -> dict[str, Any]:
-        job, graph = self._source, self._record
-        complete = graph is not None and graph.complete
-        resting = "done" if complete else "empty" if graph is None else "partial"
-        state = resting if self._given else _STATES.get(job.state, resting)
-        step = None if self._given else job.step
-        active = job.active and not self._given
-        error = None if active else self._refusal
-        if error is None and not active and job.error is not None:
-            error = describe_error(job.error)
-        return {
-            "state": "failed" if error is not None else state,
-            "stage": "queued" if active and job.state == "queued" else step.stage if step else None,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "eta": job.seconds_left if active else None,
-            "seconds": job.seconds,
-            "error": error,
-        }
+        told = describe_work(None if self._given else self._source, self._resting, self._refusal)
+        return {**told, "seconds": self._source.seconds}
+
+    @property
+    def _resting(self) -> str:
+        graph = self._record
+        return resting_state(graph, complete=graph is not None and graph.complete)
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
 

@@ -500,9 +500,8 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
     def _settle_with_selection(self) -> None:
         """Show the photo that is selected, once it is there."""
         name = first_known(self.selection.images, self._photo_of)
-        if name is not None and name != self.selected_image:
-            self._trait_values["selected_image"] = name
-            self.send_state("selected_image")
+        if name is not None:
+            self._set_quietly(selected_image=name)
 
     def _show_selected(self) -> None:
         """Send the photo that is shown, compute it, and store the class that is explained."""

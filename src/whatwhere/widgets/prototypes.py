@@ -299,18 +299,13 @@ class PrototypeView(Displayed, LinkedView):
     def _settle_choice(self) -> None:
         """Choose among prototypes that have just come; observers are not called: one might wait for the worker."""
         kept = self.selected if self._told and self.selected < len(self._source.records) else self._chosen_elsewhere()
-        self._set_quietly(kept)
+        self._set_quietly(selected=kept)
 
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on, as quietly."""
         found = self._of_concepts(self.selection.concepts)
         if found is not None and not self._shows_same(found):
-            self._set_quietly(found)
-
-    def _set_quietly(self, number: int) -> None:
-        if number != self.selected:
-            self._trait_values["selected"] = number
-            self.send_state(["selected"])
+            self._set_quietly(selected=found)
 
     def _shows_same(self, number: int) -> bool:
         """Tell whether what is looked at is of the same concept or class, perhaps another seed of it."""

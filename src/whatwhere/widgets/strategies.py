@@ -21,6 +21,7 @@ from whatwhere.widgets._strategy_photos import PhotoSource
 from whatwhere.widgets._strategy_words import describe_concepts, describe_graph
 from whatwhere.widgets._traits import ConceptIds
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
+from whatwhere.widgets.selection import those_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -336,12 +337,10 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
 
     def _known_images(self, names: Sequence[str]) -> list[str] | None:
         """Return what a selection of photos is in this view, or None if it has none of them."""
-        known = [name for name in dict.fromkeys(names) if not self._rows or name in self._rows]
-        return known if known or not names else None
+        return those_known(names, self._rows or None)
 
     def _known_concepts(self, ids: Sequence[int]) -> list[int] | None:
-        known = [k for k in dict.fromkeys(ids) if self._record is None or k in self._record.ids]
-        return known if known or not ids else None
+        return those_known(ids, None if self._record is None else self._record.ids)
 
     def _agree(self, told: Sequence[str]) -> None:
         """Agree with the selection: what was asked of the view holds, and what it shows where nothing is selected."""
@@ -384,12 +383,6 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on, as quietly."""
         self._set_quietly(**self._chosen_elsewhere())
-
-    def _set_quietly(self, **traits: Any) -> None:
-        changed = {name: value for name, value in traits.items() if value != getattr(self, name)}
-        self._trait_values.update(changed)
-        if changed:
-            self.send_state(list(changed))
 
     # -- what the browser is told -------------------------------------------------------------------------------------
 

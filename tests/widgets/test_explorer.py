@@ -11,6 +11,7 @@ import traitlets
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.widgets._view import WIRE
 
 PATIENCE = 30
 METHOD = ww.Sobol(grid=3, rows=4)
@@ -93,6 +94,11 @@ def test_it_answers_without_any_argument_but_the_model_and_the_photos(explore):
     assert explorer.selected_image == next(iter(pictures((12, 6, 1))))
     assert [each["name"] for each in explorer._found["classes"]] == ["red", "green"]
     assert explorer._found["explained"] == 0
+
+
+def test_it_hears_what_the_browser_says_and_nothing_else(explore):
+    explorer = explore(pictures((4, 4, 4)))
+    assert {*explorer._handlers, *explorer._shared_handlers} == set(WIRE["explorer"]["to_kernel"])
 
 
 def test_a_mixed_set_is_explained_as_a_whole(explore):

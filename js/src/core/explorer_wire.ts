@@ -41,8 +41,6 @@ export type ExplorerPublic = Pick<ExplorerTraits, "selected_class" | "selected_i
 /** Messages to the kernel, by kind. */
 export interface ExplorerSent {
   hello: object;
-  start: object;
-  stop: object;
   set: { traits: object };
   alone: object;
 }

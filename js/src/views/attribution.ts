@@ -9,7 +9,6 @@ import { h, on, setAttribute, show } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
 import { type Chosen, Selection } from "../core/selection";
-import { followTheme } from "../core/theme";
 import { debounce, onFrame, type Redraw } from "../core/timing";
 import { keyOf, PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
 import { TraitWriter } from "../core/writer";
@@ -36,6 +35,7 @@ import css from "./attribution/style.css";
 import { kernelWords, NO_PARTNERS } from "./attribution/words";
 import { makeArriving } from "./shared/arriving";
 import { Gallery } from "./shared/gallery";
+import { asWidget, makeAcknowledger, makeStand, putUp } from "./shared/mount";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
@@ -245,18 +245,11 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const side = h("div", { class: "side" }, strip.node, prediction.node);
   const stage = h("div", { class: "maps" }, picture.node, panels.node);
   const grid = h("div", { class: "grid" }, side, heading.node, stage, controls.node);
-  const root = h(
-    "div",
-    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
-    head.node,
-    grid,
-    arriving.target,
-  );
+  const stand = makeStand(base + shared + css, head.node, grid, arriving.target);
+  const { root } = stand;
   if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
-  const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
   let shown = deriveShown(model, stores);
-  let acknowledged = 0;
+  const acknowledge = makeAcknowledger(model, kernel);
   /** How many maps stand side by side. */
   let count = 0;
 
@@ -280,32 +273,14 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     arriving.update(kernelWords(kernel.state));
     markRoot(root, model, shown, beside, kernel);
     if (count ? panels.drawn : picture.drawn) setAttribute(root, "data-ready", 1);
-    const frame = model.get("_seq");
-    if (frame > acknowledged) {
-      acknowledged = frame;
-      kernel.tell("ack", { seq: frame });
-    }
+    acknowledge();
     for (const each of count ? beside : [shown]) explain(each);
   }
 
-  for (const name of [...PUBLIC_TRAITS, ...PYTHON_TRAITS])
-    listen(model, `change:${name}`, redraw.request, signal);
   listen(model, "change:_images", () => followSelection(model, selection), signal); // what is selected may be there now
   followRootKeys(root, context, () => shown, head.toggleKeys);
   arriving.follow(root);
-  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
-  el.append(host);
-  signal.addEventListener("abort", () => host.remove(), { once: true });
-  followTheme(root, redraw.request, signal);
-  redraw.now();
-  kernel.poke();
+  putUp(el, stand, [...PUBLIC_TRAITS, ...PYTHON_TRAITS], { model, kernel, redraw, signal });
 }
 
-export default {
-  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-  render({ model, el }: { model: AnyModel; el: HTMLElement }): () => void {
-    const ending = new AbortController();
-    mount(model, el, ending.signal);
-    return () => ending.abort();
-  },
-} satisfies AnyWidget;
+export default asWidget(mount) satisfies AnyWidget;

@@ -16,7 +16,6 @@ import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
 import { Selection } from "../core/selection";
-import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { makeActions } from "./concepts/actions";
 import { makeCards } from "./concepts/cards";
@@ -47,6 +46,7 @@ import grown from "./concepts/style/prototypes.css";
 import { headWords, KEYS, kernelWords, selectionWords, targetWords } from "./concepts/words";
 import { makeArriving } from "./shared/arriving";
 import { makeHead } from "./shared/head";
+import { asWidget, makeAcknowledger, makeStand, putUp } from "./shared/mount";
 import { PhotoStore } from "./shared/photos";
 import shared from "./shared/style.css";
 
@@ -118,17 +118,6 @@ function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: Concept
     "aria-label",
     `What ${model.get("_title")} sees in ${targetWords(model.get("_target"))}`,
   );
-}
-
-/** Tells Python that a frame was drawn. */
-function makeAcknowledger(model: Model, kernel: ConceptKernel): () => void {
-  let acknowledged = 0;
-  return () => {
-    const frame = model.get("_seq");
-    if (frame <= acknowledged) return;
-    acknowledged = frame;
-    kernel.tell("ack", { seq: frame });
-  };
 }
 
 /** Makes all parts, and where they stand. */
@@ -210,15 +199,9 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   const announce = announcer(spoken, ANNOUNCE, signal);
   const acknowledge = makeAcknowledger(model, kernel);
   const cells = new CellStore();
-  const root = h(
-    "div",
-    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
-    ...parts.nodes,
-    spoken,
-  );
+  const stand = makeStand(STYLE, ...parts.nodes, spoken);
+  const { root } = stand;
   if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
-  const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, STYLE), root);
   let shown = deriveShown(model, state, cells);
 
   function follow(): void {
@@ -242,25 +225,16 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     parts.maps.follow(shown);
   }
 
-  for (const name of [...CONCEPT_PUBLIC, ...CONCEPT_HEARING.traits])
-    listen(model as unknown as AnyModel, `change:${name}`, redraw.request, signal);
   for (const name of ["_bank", "_images"]) // what is selected may be there now
     listen(model as unknown as AnyModel, `change:${name}`, () => followSelection(model, selection), signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
   parts.arriving.follow(root);
-  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
-  el.append(host);
-  signal.addEventListener("abort", () => host.remove(), { once: true });
-  followTheme(root, redraw.request, signal);
-  redraw.now();
-  kernel.poke();
+  putUp(el, stand, [...CONCEPT_PUBLIC, ...CONCEPT_HEARING.traits], {
+    model: model as unknown as AnyModel,
+    kernel,
+    redraw,
+    signal,
+  });
 }
 
-export default {
-  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-  render({ model, el }: { model: unknown; el: HTMLElement }): () => void {
-    const ending = new AbortController();
-    mount(model as Model, el, ending.signal);
-    return () => ending.abort();
-  },
-} satisfies AnyWidget;
+export default asWidget(mount) satisfies AnyWidget;

@@ -7,7 +7,7 @@ import type { AnyWidget } from "@anywidget/types";
 import base from "../core/base.css";
 import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
-import { type AnyModel, listen } from "../core/model";
+import type { AnyModel } from "../core/model";
 import {
   PROTO_HEARING,
   PROTO_PUBLIC,
@@ -16,7 +16,6 @@ import {
   type ProtoTraits,
 } from "../core/proto_wire";
 import { Selection } from "../core/selection";
-import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { makeActions } from "./prototypes/actions";
 import { Bitmaps } from "./prototypes/bitmaps";
@@ -31,6 +30,7 @@ import style from "./prototypes/style.css";
 import { makeTrace } from "./prototypes/trace";
 import { headWords, KEYS, selectionWords } from "./prototypes/words";
 import { makeHead } from "./shared/head";
+import { asWidget, makeAcknowledger, makeStand, putUp } from "./shared/mount";
 import shared from "./shared/style.css";
 
 type Model = AnyModel<ProtoTraits>;
@@ -87,17 +87,6 @@ function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: ProtoKe
   setAttribute(root, "aria-label", `What would excite ${model.get("_title") || "the network"} most`);
 }
 
-/** Tells Python that a frame was drawn. */
-function makeAcknowledger(model: Model, kernel: ProtoKernel): () => void {
-  let acknowledged = 0;
-  return () => {
-    const frame = model.get("_seq");
-    if (frame <= acknowledged) return;
-    acknowledged = frame;
-    kernel.tell("ack", { seq: frame });
-  };
-}
-
 /** Makes all parts, and where they stand. */
 function makeParts(context: Context, bitmaps: Bitmaps) {
   const head = makeHead(context, KEYS);
@@ -144,14 +133,8 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
   const announce = announcer(spoken, ANNOUNCE, signal);
   const acknowledge = makeAcknowledger(model, kernel);
-  const root = h(
-    "div",
-    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
-    ...parts.nodes,
-    spoken,
-  );
-  const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, STYLE), root);
+  const stand = makeStand(STYLE, ...parts.nodes, spoken);
+  const { root } = stand;
   let shown = deriveShown(model, state);
 
   function follow(): void {
@@ -176,22 +159,13 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     acknowledge();
   }
 
-  for (const name of [...PROTO_PUBLIC, ...PROTO_HEARING.traits])
-    listen(model as unknown as AnyModel, `change:${name}`, redraw.request, signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
-  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
-  el.append(host);
-  signal.addEventListener("abort", () => host.remove(), { once: true });
-  followTheme(root, redraw.request, signal);
-  redraw.now();
-  kernel.poke();
+  putUp(el, stand, [...PROTO_PUBLIC, ...PROTO_HEARING.traits], {
+    model: model as unknown as AnyModel,
+    kernel,
+    redraw,
+    signal,
+  });
 }
 
-export default {
-  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-  render({ model, el }: { model: unknown; el: HTMLElement }): () => void {
-    const ending = new AbortController();
-    mount(model as Model, el, ending.signal);
-    return () => ending.abort();
-  },
-} satisfies AnyWidget;
+export default asWidget(mount) satisfies AnyWidget;

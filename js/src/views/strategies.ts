@@ -7,7 +7,7 @@ import type { AnyWidget } from "@anywidget/types";
 import base from "../core/base.css";
 import { h, on, setAttribute } from "../core/dom";
 import { Kernel } from "../core/kernel";
-import { type AnyModel, listen } from "../core/model";
+import type { AnyModel } from "../core/model";
 import { Selection } from "../core/selection";
 import {
   STRATEGY_HEARING,
@@ -16,9 +16,9 @@ import {
   type StrategySent,
   type StrategyTraits,
 } from "../core/strategy_wire";
-import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { makeHead } from "./shared/head";
+import { asWidget, makeAcknowledger, makeStand, putUp } from "./shared/mount";
 import { makeSaver } from "./shared/save";
 import shared from "./shared/style.css";
 import { makeActions } from "./strategies/actions";
@@ -27,7 +27,9 @@ import type { Context, StrategyKernel } from "./strategies/context";
 import { followSelection } from "./strategies/following";
 import { Thumbs } from "./strategies/hover";
 import { makeBar, makeLegend } from "./strategies/legend";
+import narrow from "./strategies/narrow.css";
 import { makePanel } from "./strategies/panel";
+import photos from "./strategies/photos.css";
 import { makePlot } from "./strategies/plot";
 import { takeSnapshot } from "./strategies/snapshot";
 import { makeDeriver, type Shown, type ViewState } from "./strategies/state";
@@ -36,7 +38,7 @@ import { headWords, KEYS } from "./strategies/words";
 
 type Model = AnyModel<StrategyTraits>;
 
-const STYLE = [base, shared, style].join("");
+const STYLE = [base, shared, photos, style, narrow].join("");
 
 /** A screen reader hears of a photo once the walk rests this long, in milliseconds. */
 const ANNOUNCE = 300;
@@ -88,17 +90,6 @@ function markRoot(root: HTMLElement, model: Model, shown: Shown, kernel: Strateg
   };
   for (const [name, value] of Object.entries(marks)) setAttribute(root, `data-${name}`, value);
   setAttribute(root, "aria-label", `Strategies of ${model.get("_title") || "the network"}`);
-}
-
-/** Tells Python that a frame was drawn. */
-function makeAcknowledger(model: Model, kernel: StrategyKernel): () => void {
-  let acknowledged = 0;
-  return () => {
-    const frame = model.get("_seq");
-    if (frame <= acknowledged) return;
-    acknowledged = frame;
-    kernel.tell("ack", { seq: frame });
-  };
 }
 
 /** Makes all parts, and where they stand. */
@@ -158,15 +149,9 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   const context: Context = { model, kernel, state, act, signal };
   const parts = makeParts(context, () => shown);
   const acknowledge = makeAcknowledger(model, kernel);
-  const root = h(
-    "div",
-    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
-    ...parts.nodes,
-    spoken,
-  );
+  const stand = makeStand(STYLE, ...parts.nodes, spoken);
+  const { root } = stand;
   if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
-  const host = h("div", { "data-lm-suppress-shortcuts": "true" });
-  host.attachShadow({ mode: "open" }).append(h("style", {}, STYLE), root);
 
   function follow(): void {
     if (selection.state === "alone") kernel.tell("alone", {});
@@ -196,22 +181,13 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
       });
   }
 
-  for (const name of [...STRATEGY_PUBLIC, ...STRATEGY_HEARING.traits])
-    listen(model as unknown as AnyModel, `change:${name}`, redraw.request, signal);
   followRootKeys(root, context, () => shown, parts.head.toggleKeys);
-  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
-  el.append(host);
-  signal.addEventListener("abort", () => host.remove(), { once: true });
-  followTheme(root, redraw.request, signal);
-  redraw.now();
-  kernel.poke();
+  putUp(el, stand, [...STRATEGY_PUBLIC, ...STRATEGY_HEARING.traits], {
+    model: model as unknown as AnyModel,
+    kernel,
+    redraw,
+    signal,
+  });
 }
 
-export default {
-  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-  render({ model, el }: { model: unknown; el: HTMLElement }): () => void {
-    const ending = new AbortController();
-    mount(model as Model, el, ending.signal);
-    return () => ending.abort();
-  },
-} satisfies AnyWidget;
+export default asWidget(mount) satisfies AnyWidget;

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from whatwhere.engine._checks import integer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from whatwhere.prototypes._method import Method
 
 _MAX_SEED = 2**63
@@ -35,6 +37,19 @@ def common(method: Method) -> dict[str, Any]:
         "uniform_noise": number("uniform_noise", method.uniform_noise, 0),
         "frames": integer("frames", method.frames, 0, 2**12),
     }
+
+
+def settle(method: Method, options: Mapping[str, Any]) -> None:
+    """Write options down as they were understood; methods are frozen."""
+    for name, value in options.items():
+        object.__setattr__(method, name, value)
+
+
+def options_of(name: str, presets: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the options of a publication or library, or refuse its name."""
+    if name not in presets:
+        raise ValueError(f"name: wanted one of {list(presets)}, got {name!r}.")
+    return presets[name]
 
 
 def number(name: str, value: Any, low: float, high: float = float("inf")) -> float:

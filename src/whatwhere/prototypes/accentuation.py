@@ -18,7 +18,7 @@ from PIL import Image
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import is_one_image, iterate_images, read_photo
 from whatwhere.prototypes._method import Method, drain, flow, is_one, read_targets
-from whatwhere.prototypes._options import above, common, number, rising, words
+from whatwhere.prototypes._options import above, common, number, rising, settle, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,8 +135,7 @@ class Accentuation(Method):
             "contrast": above("contrast", self.contrast, 0, "nothing would change"),
             "crop": rising("crop", self.crop, 1),
         }
-        for name, value in settled.items():
-            object.__setattr__(self, name, value)
+        settle(self, settled)
         words(self, magnitude=("free", "fixed"), resample=("auto", "native", "matmul"))
         if self.layer is not None and (not isinstance(self.layer, str) or not self.layer):
             raise TypeError(f"layer: wanted the name of a layer, as model.layers() lists them, got {self.layer!r}.")

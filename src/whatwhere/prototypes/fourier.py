@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from whatwhere.prototypes._method import TargetMethod
-from whatwhere.prototypes._options import above, common, number, rising
+from whatwhere.prototypes._options import above, common, number, options_of, rising, settle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,8 +120,7 @@ class FourierVisualization(TargetMethod):
             "scale": rising("scale", self.scale, _MOST_ZOOM),
             "rotate": number("rotate", self.rotate, 0, _MOST_TURN),
         }
-        for name, value in settled.items():
-            object.__setattr__(self, name, value)
+        settle(self, settled)
 
     @classmethod
     def preset(cls, name: Literal["ours", "lucid"], **options: Any) -> FourierVisualization:
@@ -144,9 +143,7 @@ class FourierVisualization(TargetMethod):
         ValueError
             If the name is not known.
         """
-        if name not in _PRESETS:
-            raise ValueError(f"name: wanted one of {list(_PRESETS)}, got {name!r}.")
-        return cls(**(_PRESETS[name] | options))
+        return cls(**(options_of(name, _PRESETS) | options))
 
     @property
     def zooms(self) -> tuple[float, float]:

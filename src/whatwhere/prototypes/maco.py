@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from whatwhere.prototypes._method import TargetMethod
-from whatwhere.prototypes._options import above, common, number, two, words
+from whatwhere.prototypes._options import above, common, number, options_of, settle, two, words
 from whatwhere.prototypes.spectrum import PHOTO_LAW, Law, Spectrum, grey_of
 
 if TYPE_CHECKING:
@@ -146,15 +146,14 @@ class Maco(TargetMethod):
 
     def __post_init__(self) -> None:
         """Check every option."""
-        settled: dict[str, Any] = common(self) | {
+        settled = common(self) | {
             "spectrum": _read_spectrum(self.spectrum),
             "crop": two("crop", self.crop, 0, 1),
             "crop_spread": number("crop_spread", self.crop_spread, 0),
             "centre": number("centre", self.centre, 0),
             "contrast": above("contrast", self.contrast, 0, "the picture would be plain"),
         }
-        for name, value in settled.items():
-            object.__setattr__(self, name, value)
+        settle(self, settled)
         words(self, crop_law=("normal", "uniform"), mean=("grey", "keep"), resample=("auto", "native", "matmul"))
         if not isinstance(self.tied, bool):
             raise TypeError(f"tied: wanted True or False, got {self.tied!r}.")
@@ -180,9 +179,7 @@ class Maco(TargetMethod):
         ValueError
             If the name is not known.
         """
-        if name not in _PRESETS:
-            raise ValueError(f"name: wanted one of {list(_PRESETS)}, got {name!r}.")
-        return cls(**(_PRESETS[name] | options))
+        return cls(**(options_of(name, _PRESETS) | options))
 
     @property
     def sides(self) -> tuple[float, float]:

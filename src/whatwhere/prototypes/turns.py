@@ -84,7 +84,7 @@ class Turns:
         list of Turned
             Views of the input's shape.
         """
-        largest = min(canvas[0] / shown[0], canvas[1] / shown[1])
+        largest = largest_view(canvas, shown)
         low, high = self.scale
         views = []
         for down, across, size, turn in torch.rand((count, 4), generator=generator, dtype=torch.float64).tolist():
@@ -94,6 +94,22 @@ class Turns:
             angle = math.radians(self.rotate * (2 * turn - 1))
             views.append(Turned(y, x, side * shown[0], side * shown[1], angle))
         return views
+
+
+def largest_view(canvas: tuple[int, int], shown: tuple[int, int]) -> float:
+    """Return how many times an input's sides the largest view of its shape has that a canvas holds.
+
+    Parameters
+    ----------
+    canvas, shown : (int, int)
+        Height and width of the canvas, and of the network's input.
+
+    Returns
+    -------
+    float
+        Above 0; 1 where the canvas is as large as the input along one side.
+    """
+    return min(canvas[0] / shown[0], canvas[1] / shown[1])
 
 
 def turn_out(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 
-from whatwhere.prototypes.turns import Turned, turn_out
+from whatwhere.prototypes.turns import Turned, largest_view, turn_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ class Crops:
         list of Box
             Boxes of the input's shape, to whole pixels.
         """
-        largest = min(canvas[0] / shown[0], canvas[1] / shown[1])
+        largest = largest_view(canvas, shown)
         if self.law == "normal":
             side = self.side + self.spread * torch.randn(count, generator=generator)
         else:
@@ -120,8 +120,7 @@ class Crops:
         centres = 0.5 + self.centre * torch.randn((count, 2), generator=generator)
         boxes = []
         for share, (y, x) in zip(side.tolist(), centres.tolist(), strict=True):
-            height = min(canvas[0], max(1, round(share * largest * shown[0])))
-            width = min(canvas[1], max(1, round(share * largest * shown[1])))
+            height, width = _sized(share * largest, canvas, shown)
             top, left = round(y * canvas[0] - height / 2) % canvas[0], round(x * canvas[1] - width / 2) % canvas[1]
             boxes.append(Box(top, left, height, width))
         return boxes
@@ -158,15 +157,19 @@ class Inside:
         list of Box
             Boxes of the input's shape, to whole pixels.
         """
-        largest = min(canvas[0] / shown[0], canvas[1] / shown[1])
+        largest = largest_view(canvas, shown)
         low, high = self.sides
         boxes = []
         for size, down, across in torch.rand((count, 3), generator=generator).tolist():
-            share = (low + (high - low) * size) * largest
-            height = min(canvas[0], max(1, round(share * shown[0])))
-            width = min(canvas[1], max(1, round(share * shown[1])))
+            height, width = _sized((low + (high - low) * size) * largest, canvas, shown)
             boxes.append(Box(round(down * (canvas[0] - height)), round(across * (canvas[1] - width)), height, width))
         return boxes
+
+
+def _sized(scale: float, canvas: tuple[int, int], shown: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of a box that is so many times as large as the input, to whole pixels of the canvas."""
+    height, width = (min(most, max(1, round(scale * side))) for most, side in zip(canvas, shown, strict=True))
+    return height, width
 
 
 #: Nearly whole pictures, for targets that have places.

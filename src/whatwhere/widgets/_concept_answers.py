@@ -8,6 +8,7 @@ import traitlets
 
 from whatwhere.concepts.palette import letter_of
 from whatwhere.jobs import Step
+from whatwhere.widgets._status import describe_error
 from whatwhere.widgets._traits import ByConcept, check_id, factor
 from whatwhere.widgets._view import WIRE, View
 
@@ -130,23 +131,3 @@ class Answering(View):
 
     def _refuse(self, rid: Any, message: str) -> None:
         self.reply("refused", rid, message=message, suggestions=[], superseded=False)
-
-
-def describe_error(error: BaseException) -> dict[str, str]:
-    """Say what failed, why, and what to do.
-
-    Parameters
-    ----------
-    error : BaseException
-        What a job raised.
-
-    Returns
-    -------
-    dict
-        ``error`` of a status on the wire.
-    """
-    return {
-        "what": "The computation failed.",
-        "why": f"{type(error).__name__}: {error}",
-        "todo": "view.job.error holds the exception of an extraction; what was computed before stays.",
-    }

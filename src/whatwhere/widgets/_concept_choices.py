@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from whatwhere.concepts.groups import left_of
 from whatwhere.widgets._linked import LinkedView
+from whatwhere.widgets.selection import those_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,7 @@ class Choosing(LinkedView):
     def _known_concepts(self, ids: Sequence[int]) -> list[int] | None:
         """Return what a selection of concepts is in this view, or None if it has none of them."""
         bank = self._explored.bank
-        known = [k for k in dict.fromkeys(ids) if bank is None or k in bank.ids]
-        return known if known or not ids else None
+        return those_known(ids, None if bank is None else bank.ids)
 
     def _known_image(self, names: Sequence[str]) -> str | None:
         """Return the first of some photos that this view has."""
@@ -120,9 +120,3 @@ class Choosing(LinkedView):
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on, as quietly."""
         self._set_quietly(**self._chosen_elsewhere())
-
-    def _set_quietly(self, **traits: Any) -> None:
-        changed = {name: value for name, value in traits.items() if value != getattr(self, name)}
-        self._trait_values.update(changed)
-        if changed:
-            self.send_state(list(changed))

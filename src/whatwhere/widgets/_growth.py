@@ -10,7 +10,7 @@ from whatwhere.jobs import Job, Step
 from whatwhere.prototypes.maco import Maco
 from whatwhere.prototypes.record import Prototype
 from whatwhere.targets import Concept, Direction, concepts
-from whatwhere.widgets._concept_answers import describe_error
+from whatwhere.widgets._status import describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence

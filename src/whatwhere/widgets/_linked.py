@@ -75,6 +75,13 @@ class LinkedView(View):
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on from the worker, without calling observers."""
 
+    def _set_quietly(self, **traits: Any) -> None:
+        """Set traits from the worker without calling observers: one of them might wait for it."""
+        changed = {name: value for name, value in traits.items() if value != getattr(self, name)}
+        self._trait_values.update(changed)
+        if changed:
+            self.send_state(list(changed))
+
     def _set_for_user(self, name: str, value: Any) -> None:
         """Set a trait that the browser sends: where other models are not found, it sends what mirrors the selection."""
         with self.selection.by_user(*self._followed):

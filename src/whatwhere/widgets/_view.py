@@ -99,6 +99,13 @@ class View(LockedWidget, anywidget.AnyWidget):
         own = {name for base in cls.__mro__ if issubclass(base, View) for name in base.__dict__}
         return sorted(name for name in cls.class_trait_names(sync=True) if name in own and not name.startswith("_"))
 
+    def close(self) -> None:
+        """Disconnect from the browser, with the layout; the view cannot be used again."""
+        layout = self._trait_values.get("layout")
+        if layout is not None:
+            layout.close()
+        super().close()
+
     def settle(self) -> None:
         """Bring what the browser knows up to date, as an exported page is to show it."""
 

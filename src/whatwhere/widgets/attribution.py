@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import traitlets
 
-from whatwhere.drawing import beside, draw_map, encode, mime_bundle, shrink, to_picture
+from whatwhere.drawing import beside, draw_map, encode, shrink, to_picture
 from whatwhere.jobs import Step
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED, encode_beside
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._gallery import Album, Showing
 from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
@@ -49,7 +50,7 @@ _Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and
 _PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(SharedPhotos["_Read"], Showing):
+class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
     """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -330,9 +331,6 @@ class AttributionView(SharedPhotos["_Read"], Showing):
             self._album = Album({})
             self._partners.clear()
             self._drawn.clear()
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def settle(self) -> None:
@@ -383,15 +381,8 @@ class AttributionView(SharedPhotos["_Read"], Showing):
     def __repr__(self) -> str:
         return f"<AttributionView: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
-        return {**mime_bundle(self.picture(), self.describe()), **data}, metadata
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
+        return self.picture(), {}
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -509,9 +500,8 @@ class AttributionView(SharedPhotos["_Read"], Showing):
     def _settle_with_selection(self) -> None:
         """Show the photo that is selected, once it is there."""
         name = first_known(self.selection.images, self._photo_of)
-        if name is not None and name != self.selected_image:
-            self._trait_values["selected_image"] = name
-            self.send_state("selected_image")
+        if name is not None:
+            self._set_quietly(selected_image=name)
 
     def _show_selected(self) -> None:
         """Send the photo that is shown, compute it, and store the class that is explained."""
@@ -684,11 +674,6 @@ class AttributionView(SharedPhotos["_Read"], Showing):
         return describe_status(self._jobs[key], self._runs.rows_of(key))
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
-
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
 
     def _on_start(self, content: dict[str, Any]) -> None:
         name = content.get("image")

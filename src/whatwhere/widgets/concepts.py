@@ -10,20 +10,20 @@ import traitlets
 
 from whatwhere.concepts.bank import ConceptBank
 from whatwhere.concepts.picture import draw_words
-from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
-from whatwhere.widgets._concept_answers import describe_error
 from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._explored import NO_BANK, Explored, MapShelf
 from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._growth import Growth, check_prototypes, read_wish
 from whatwhere.widgets._shared_photos import SharedPhotos
+from whatwhere.widgets._status import at_rest, describe_work, resting_state
 from whatwhere.widgets._traits import ByConcept, ConceptGroups, ConceptIds, factor, words
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
@@ -43,12 +43,11 @@ if TYPE_CHECKING:
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["concepts"]
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _CARDS = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 12_000
 
 
-class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Showing):
+class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Showing):
     """What a network sees: concepts with their crops, their weight, where they are, and what if they were not.
 
     With the network, other photos can be dropped on the view, pasted into it, or chosen with its button: the concepts
@@ -392,9 +391,6 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
             self._shelf.clear()
             self._parts.clear()
             self._banks, self._refitted = {}, None
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def headline(self) -> str:
@@ -430,17 +426,10 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
     def __repr__(self) -> str:
         return f"<ConceptExplorer: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
         bank = self.bank
         small = self.picture() if bank is None else bank.take(list(range(min(bank.rank, _CARDS)))).picture()
-        return {**mime_bundle(small, self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+        return small, {"jpeg_bytes": _FALLBACK_BYTES}
 
     # -- choices ------------------------------------------------------------------------------------------------------
 
@@ -619,31 +608,21 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
             large = self._explored.large(self.selected_image, PAGE)
             state = {**super().exported_state(), **self._explored.encode(PAGE, self.selected_concepts), "_large": large}
             state |= self._grown_page()
-        status = state["_status"]
-        if status["state"] == "computing":
-            bank = self.bank
-            resting = "empty" if bank is None else "done" if bank.complete else "partial"
-            status = {**status, "state": resting, "stage": None, "eta": None}
-        return {**state, "_status": status}
+        return {**state, "_status": at_rest(state["_status"], self._resting)}
 
     def _describe_status(self) -> dict[str, Any]:
-        job, bank = self._under_way(), self.bank
-        step = None if job is None else job.step
-        complete = bank is not None and bank.complete
-        resting = "done" if complete else "empty" if bank is None else "partial"
-        state = resting if job is None else _STATES.get(job.state, resting)
-        error = self._error if job is None or job.error is None else describe_error(job.error)
-        active = job is not None and job.active
+        job = self._under_way()
+        error = self._error if job is None or job.error is None else None
+        step = job.step if job is not None and job.active else None
         return {
-            "state": "failed" if error is not None and not active else state,
-            "stage": "queued" if job is not None and job.state == "queued" else step.stage if step else None,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "eta": job.seconds_left if job is not None and active else None,
-            "pace": _describe_pace(step.pace) if step is not None and active else None,
-            "seconds": job.seconds if job is not None else 0,
-            "error": None if active else error,
+            **describe_work(job, self._resting, error),
+            "pace": None if step is None else _describe_pace(step.pace),
         }
+
+    @property
+    def _resting(self) -> str:
+        bank = self.bank
+        return resting_state(bank, complete=bank is not None and bank.complete)
 
     def _under_way(self) -> Job[Any] | None:
         """Choose the job that progress is told of."""
@@ -656,15 +635,6 @@ class ConceptExplorer(SharedPhotos["Seen"], Refitting, Prototyping, Choosing, Sh
 
     def _gallery(self) -> Gallery | None:
         return self._explored.gallery
-
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         del content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
@@ -121,7 +121,6 @@ class Explorer(LinkedView):
 
     _mirrors = ("selected_class", "selected_image")
     _followed = ("class_id", "images")
-    _handlers: ClassVar[dict[str, str]] = {"start": "_on_start", "stop": "_on_stop"}
 
     def __init__(
         self,
@@ -262,9 +261,6 @@ class Explorer(LinkedView):
             self._page.close()
         if hasattr(self, "_where"):
             self._where.close()
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def settle(self) -> None:
@@ -470,16 +466,6 @@ class Explorer(LinkedView):
         elif error is not None:
             self._note = str(error)
             self._say("found")
-
-    # -- what the browser asks ----------------------------------------------------------------------------------------
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
-
-    def _on_stop(self, content: dict[str, Any]) -> None:
-        del content
-        self.stop()
 
 
 def _read_first(images: Mapping[str, Any]) -> tuple[dict[str, Photo], dict[str, str]]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 import traitlets
 
 from whatwhere.concepts.picture import draw_words
-from whatwhere.drawing import mime_bundle
 from whatwhere.prototypes.picture import draw_prototypes
-from whatwhere.widgets._concept_answers import describe_error
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import clicks
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._proto_data import NOTEBOOK, PAGE, PrototypeData
 from whatwhere.widgets._proto_source import NO_PROTOTYPES, read_source
 from whatwhere.widgets._proto_words import class_of, concept_of
+from whatwhere.widgets._status import at_rest, describe_work, resting_state
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ if TYPE_CHECKING:
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["prototypes"]
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _SHOWN = 6  # in the picture for hosts that show no widgets
 _FALLBACK_BYTES = 24_000
 _SHARE = 15  # a frame waits this many times as long as the last took to draw: drawing stays a small part of the work
 
 
-class PrototypeView(LinkedView):
+class PrototypeView(Displayed, LinkedView):
     """What would excite a network most: prototypes that grow, beside the photos that really excite it.
 
     Parameters
@@ -231,9 +230,6 @@ class PrototypeView(LinkedView):
             self._source.clear()
             self._data.clear()
             self._drawn, self._drawn_examples = (), None
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def headline(self) -> str:
@@ -270,17 +266,10 @@ class PrototypeView(LinkedView):
     def __repr__(self) -> str:
         return f"<PrototypeView: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
         records = self._source.records[:_SHOWN]
         small = draw_prototypes(records) if records else draw_words(NO_PROTOTYPES)
-        return {**mime_bundle(small, self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+        return small, {"jpeg_bytes": _FALLBACK_BYTES}
 
     # -- choices ------------------------------------------------------------------------------------------------------
 
@@ -310,18 +299,13 @@ class PrototypeView(LinkedView):
     def _settle_choice(self) -> None:
         """Choose among prototypes that have just come; observers are not called: one might wait for the worker."""
         kept = self.selected if self._told and self.selected < len(self._source.records) else self._chosen_elsewhere()
-        self._set_quietly(kept)
+        self._set_quietly(selected=kept)
 
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on, as quietly."""
         found = self._of_concepts(self.selection.concepts)
         if found is not None and not self._shows_same(found):
-            self._set_quietly(found)
-
-    def _set_quietly(self, number: int) -> None:
-        if number != self.selected:
-            self._trait_values["selected"] = number
-            self.send_state(["selected"])
+            self._set_quietly(selected=found)
 
     def _shows_same(self, number: int) -> bool:
         """Tell whether what is looked at is of the same concept or class, perhaps another seed of it."""
@@ -454,29 +438,10 @@ class PrototypeView(LinkedView):
                 state |= data.resting(source.records, every, PAGE) | data.frames(source.records, every, PAGE)
                 state |= data.examples(source.examples(), source.reasons(), self._looked_at(), PAGE)
             status = state["_status"]
-        if status["state"] == "computing":
-            done = source.records and all(each.complete for each in source.records)
-            resting = "done" if done else "partial" if source.records else "empty"
-            status = {**status, "state": resting, "stage": None, "eta": None}
-        return {**state, "_status": status}
+        return {**state, "_status": at_rest(status, _resting(source.records))}
 
     def _describe_status(self) -> dict[str, Any]:
-        job, records = self._under_way(), self._newest()
-        step = None if job is None else job.step
-        complete = bool(records) and all(each.complete for each in records)
-        resting = "done" if complete else "partial" if records else "empty"
-        state = resting if job is None else _STATES.get(job.state, resting)
-        active = job is not None and job.active
-        failed = job is not None and job.error is not None and not active
-        return {
-            "state": "failed" if failed else state,
-            "stage": "queued" if job is not None and job.state == "queued" else step.stage if step else None,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "eta": job.seconds_left if job is not None and active else None,
-            "seconds": job.seconds if job is not None else 0,
-            "error": describe_error(job.error) if failed and job is not None and job.error is not None else None,
-        }
+        return describe_work(self._under_way(), _resting(self._newest()))
 
     def _under_way(self) -> Job[Any] | None:
         """Choose the job that progress is told of."""
@@ -486,20 +451,9 @@ class PrototypeView(LinkedView):
         search = source.searching
         return search if search is not None and search.state not in ("idle", "done") else None
 
-    # -- what the browser asks ----------------------------------------------------------------------------------------
 
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
-
-    def _on_stop(self, content: dict[str, Any]) -> None:
-        del content
-        self.stop()
+def _resting(records: Sequence[Prototype]) -> str:
+    return resting_state(records or None, complete=bool(records) and all(each.complete for each in records))
 
 
 def _is(a: object, b: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import traitlets
 
@@ -13,9 +13,11 @@ from whatwhere.widgets._lock import LockedWidget
 from whatwhere.widgets._traits import IdTrait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 logger = logging.getLogger(__name__)
+
+IdT = TypeVar("IdT", int, str)
 
 FIELDS: Final = ("class_id", "concepts", "images", "layer")
 
@@ -250,6 +252,25 @@ def _items(traits: Any) -> Iterator[tuple[str, Any]]:
 
 def _copied(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
+
+
+def those_known(chosen: Sequence[IdT], known: Container[IdT] | None) -> list[IdT] | None:
+    """Return what a view has of what is selected, each once.
+
+    Parameters
+    ----------
+    chosen : sequence
+        Names or ids.
+    known : container or None
+        Those that the view has; None while that is not known, and all may be.
+
+    Returns
+    -------
+    list or None
+        Those that it has; None where it has none of those that were chosen, and is to stay as it is.
+    """
+    found = [each for each in dict.fromkeys(chosen) if known is None or each in known]
+    return found if found or not chosen else None
 
 
 def first_known(images: list[str], known: Mapping[str, Any]) -> str | None:

@@ -8,19 +8,20 @@ import numpy as np
 import traitlets
 
 from whatwhere.concepts.picture import draw_words
-from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import name_images
-from whatwhere.widgets._concept_answers import describe_error
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._linked import LinkedView
+from whatwhere.widgets._status import at_rest, describe_error, describe_work, resting_state
 from whatwhere.widgets._strategy_data import NOTEBOOK, PAGE, encode_points, encode_sprite, encode_sums, order_of
 from whatwhere.widgets._strategy_photos import PhotoSource
 from whatwhere.widgets._strategy_words import describe_concepts, describe_graph
 from whatwhere.widgets._traits import ConceptIds
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
+from whatwhere.widgets.selection import those_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from whatwhere.widgets.selection import Selection
 
 _TOLD = WIRE["strategies"]
-_STATES = {"queued": "computing", "running": "computing", "done": "done", "failed": "failed"}
 _FALLBACK_BYTES = 24_000
 _WORKER = "photos"  # of a view without a network: reading waits for nobody
 NO_GRAPH = "No photos yet: view.start() looks at them."
@@ -78,7 +78,7 @@ class ImageNames(traitlets.List[Any]):
         return list(dict.fromkeys(value))
 
 
-class StrategyView(FullPhotos, Showing, LinkedView):
+class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
     """What photos were classified for: near where the reasons are alike, and whether a reason can be relied on.
 
     Parameters
@@ -278,9 +278,6 @@ class StrategyView(FullPhotos, Showing, LinkedView):
             if self._begun and not self._given:
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._record, self._photos, self._rows = None, None, {}
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
         super().close()
 
     def headline(self) -> str:
@@ -317,15 +314,8 @@ class StrategyView(FullPhotos, Showing, LinkedView):
     def __repr__(self) -> str:
         return f"<StrategyView: {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
-        return {**mime_bundle(self.picture(), self.describe(), jpeg_bytes=_FALLBACK_BYTES), **data}, metadata
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
+        return self.picture(), {"jpeg_bytes": _FALLBACK_BYTES}
 
     # -- choices ------------------------------------------------------------------------------------------------------
 
@@ -347,12 +337,10 @@ class StrategyView(FullPhotos, Showing, LinkedView):
 
     def _known_images(self, names: Sequence[str]) -> list[str] | None:
         """Return what a selection of photos is in this view, or None if it has none of them."""
-        known = [name for name in dict.fromkeys(names) if not self._rows or name in self._rows]
-        return known if known or not names else None
+        return those_known(names, self._rows or None)
 
     def _known_concepts(self, ids: Sequence[int]) -> list[int] | None:
-        known = [k for k in dict.fromkeys(ids) if self._record is None or k in self._record.ids]
-        return known if known or not ids else None
+        return those_known(ids, None if self._record is None else self._record.ids)
 
     def _agree(self, told: Sequence[str]) -> None:
         """Agree with the selection: what was asked of the view holds, and what it shows where nothing is selected."""
@@ -395,12 +383,6 @@ class StrategyView(FullPhotos, Showing, LinkedView):
     def _settle_with_selection(self) -> None:
         """Take over what another view settled on, as quietly."""
         self._set_quietly(**self._chosen_elsewhere())
-
-    def _set_quietly(self, **traits: Any) -> None:
-        changed = {name: value for name, value in traits.items() if value != getattr(self, name)}
-        self._trait_values.update(changed)
-        if changed:
-            self.send_state(list(changed))
 
     # -- what the browser is told -------------------------------------------------------------------------------------
 
@@ -508,31 +490,16 @@ class StrategyView(FullPhotos, Showing, LinkedView):
             rows = self.selected_rows[:1].tolist()
             if self._photos is not None and rows and self._look.get("image") != self.selected_images[0]:
                 state["_look"] = next(iter(self._photos.look(rows[0]))).record
-        status = state["_status"]
-        if status["state"] == "computing":
-            resting = "empty" if self._record is None else "done" if self._record.complete else "partial"
-            status = {**status, "state": resting, "stage": None, "eta": None}
-        return {**state, "_status": status}
+        return {**state, "_status": at_rest(state["_status"], self._resting)}
 
     def _describe_status(self) -> dict[str, Any]:
-        job, graph = self._source, self._record
-        complete = graph is not None and graph.complete
-        resting = "done" if complete else "empty" if graph is None else "partial"
-        state = resting if self._given else _STATES.get(job.state, resting)
-        step = None if self._given else job.step
-        active = job.active and not self._given
-        error = None if active else self._refusal
-        if error is None and not active and job.error is not None:
-            error = describe_error(job.error)
-        return {
-            "state": "failed" if error is not None else state,
-            "stage": "queued" if active and job.state == "queued" else step.stage if step else None,
-            "done": step.done if step is not None else 0,
-            "total": step.total if step is not None else 0,
-            "eta": job.seconds_left if active else None,
-            "seconds": job.seconds,
-            "error": error,
-        }
+        told = describe_work(None if self._given else self._source, self._resting, self._refusal)
+        return {**told, "seconds": self._source.seconds}
+
+    @property
+    def _resting(self) -> str:
+        graph = self._record
+        return resting_state(graph, complete=graph is not None and graph.complete)
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
 
@@ -541,19 +508,6 @@ class StrategyView(FullPhotos, Showing, LinkedView):
 
     def _full_photo(self, name: str) -> Photo | None:
         return None if self._photos is None else self._photos.whole(name)
-
-    def _on_ack(self, content: dict[str, Any]) -> None:
-        frame = content.get("seq")
-        if isinstance(frame, int):
-            self._gate.acknowledge(frame)
-
-    def _on_start(self, content: dict[str, Any]) -> None:
-        del content
-        self.start()
-
-    def _on_stop(self, content: dict[str, Any]) -> None:
-        del content
-        self.stop()
 
 
 def _as_job(graph: Any) -> Job[StrategyGraph]:

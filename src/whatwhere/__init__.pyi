@@ -35,6 +35,7 @@ from whatwhere.widgets import Explorer as Explorer
 from whatwhere.widgets import PrototypeView as PrototypeView
 from whatwhere.widgets import Selection as Selection
 from whatwhere.widgets import StrategyView as StrategyView
+from whatwhere.widgets import free as free
 from whatwhere.zoo import load_model as load_model
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "__version__",
     "cache",
     "examples",
+    "free",
     "limits",
     "load_model",
     "targets",

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import time
+import weakref
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
+from whatwhere.widgets import _cells
 from whatwhere.widgets._lock import LockedWidget
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,10 @@ def bundle(name: str) -> str | Path:
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 
 
+#: The views that have not been closed.
+opened: weakref.WeakSet[View] = weakref.WeakSet()
+
+
 class View(LockedWidget, anywidget.AnyWidget):
     """Base of the views.
 
@@ -85,6 +91,7 @@ class View(LockedWidget, anywidget.AnyWidget):
                 f"{type(self).__name__}: unknown option {unknown[0]!r}; wanted one of {self.public_traits()}."
             )
         super().__init__(**traits)
+        opened.add(self)
         self.on_msg(self._receive)
 
     @classmethod
@@ -104,7 +111,13 @@ class View(LockedWidget, anywidget.AnyWidget):
         layout = self._trait_values.get("layout")
         if layout is not None:
             layout.close()
+        opened.discard(self)
         super().close()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Show the widget, and note which cell does."""
+        _cells.note(self)
+        return super()._repr_mimebundle_(**kwargs)
 
     def settle(self) -> None:
         """Bring what the browser knows up to date, as an exported page is to show it."""

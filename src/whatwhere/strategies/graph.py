@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from whatwhere.concepts.comparison import Comparison
-from whatwhere.concepts.palette import letter_of
-from whatwhere.strategies.groups import BYS, NOBODY, group, shares_of
-from whatwhere.strategies.rates import Rate, Rates
-from whatwhere.strategies.truth import NO_CLASS, UNKNOWN
+from whatwhere.strategies.division import Divided
+from whatwhere.strategies.groups import NOBODY
+from whatwhere.strategies.naming import Named
+from whatwhere.strategies.telling import caveats, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from whatwhere.provenance import Provenance
     from whatwhere.strategies.clusters import ClusterMethod, Clusters
     from whatwhere.strategies.figures import Panel
-    from whatwhere.strategies.groups import By, Groups
+    from whatwhere.strategies.groups import By
     from whatwhere.strategies.layout import Layout
     from whatwhere.strategies.ledger import Ledger
     from whatwhere.strategies.muting import Muting
@@ -35,13 +34,9 @@ if TYPE_CHECKING:
     from whatwhere.strategies.strategies import Strategies
     from whatwhere.strategies.tables import Rows
 
-_FEW = 30  # photos below which intervals of shares are wide
-_ONE_FOR_ALL = 0.7  # of the photos, from which the strongest concept no longer tells them apart
-_POPULATION = {"predicted": "predicted as {}, right or wrong", "labelled": "of {}, read as it or not"}
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StrategyGraph:
+class StrategyGraph(Divided, Named):
     """What a set of photos was classified for: a point a photo, near where the reasons are alike.
 
     Parameters
@@ -194,153 +189,6 @@ class StrategyGraph:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def rank(self) -> int:
-        """Number of concepts."""
-        return len(self.ids)
-
-    @property
-    def importance(self) -> NDArray[np.float32]:
-        """What each concept adds to each photo's explained logit, signed, of shape (n, r), in logits."""
-        return self.explained.concepts
-
-    @cached_property
-    def shares(self) -> NDArray[np.float64]:
-        """`importance` scaled to a sum of absolute values of 1 a photo, of shape (n, r), -1 to 1."""
-        shares = shares_of(self.importance)
-        shares.flags.writeable = False
-        return shares
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Photos of which it is known what they are, of shape (n,)."""
-        return self.labels != UNKNOWN
-
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        """Photos that are predicted as what they are, of shape (n,); False where that is not known."""
-        return self.known & (self.labels == self.predictions)
-
-    @property
-    def flips(self) -> NDArray[np.bool_]:
-        """Whether taking a concept away changes the predicted class, of shape (n, r)."""
-        return self.muting.becomes != self.predictions[:, None]
-
-    @property
-    def target_name(self) -> str:
-        """Name of the explained class; "each photo's predicted class" where there is no single one."""
-        return "each photo's predicted class" if self.target is None else self.class_names.label(self.target)
-
-    @property
-    def accuracy(self) -> Rate:
-        """Share of the photos, of those whose class is known, that are right."""
-        return Rates.of(self.right.sum(), self.known.sum(), self.method.level)[0]
-
-    @property
-    def prevalence(self) -> Rates:
-        """Share of the photos that have each concept, with Wilson's intervals; ``by("presence").prevalence``."""
-        return self.by("presence").prevalence
-
-    @property
-    def reliability(self) -> Rates:
-        """Share of the photos with each concept that are right; ``by("presence").reliability``."""
-        return self.by("presence").reliability
-
-    @property
-    def unsupported(self) -> NDArray[np.bool_]:
-        """Photos that no concept speaks for, of shape (n,)."""
-        return self.by("presence").unsupported
-
-    def by(self, rule: By = "presence") -> Groups:
-        """Divide the photos by concept.
-
-        Parameters
-        ----------
-        rule : {"presence", "strongest", "distinctive"}, default "presence"
-            Which concepts a photo belongs to; the record says it in words.
-
-        Returns
-        -------
-        Groups
-            Members, prevalence, reliability; made once.
-
-        Raises
-        ------
-        ValueError
-            If there is no such rule.
-        """
-        if rule not in BYS:
-            raise ValueError(f"rule: wanted one of {list(BYS)}, got {rule!r}.")
-        return self._groups[rule]
-
-    @cached_property
-    def _groups(self) -> dict[str, Groups]:
-        options = {"presence": self.method.presence, "level": self.method.level}
-        return {by: group(self.importance, by, right=self.right, known=self.known, **options) for by in BYS}
-
-    def concept_of(self, concept: int | str) -> int:
-        """Find a concept.
-
-        Parameters
-        ----------
-        concept : int or str
-            Its row in the bank, its letter, or the name that a person gave it.
-
-        Returns
-        -------
-        int
-            Its row.
-
-        Raises
-        ------
-        ValueError
-            If there is no such concept, or several have that name.
-        """
-        if isinstance(concept, str):
-            rows = [k for k, key in enumerate(self.ids) if concept in (letter_of(key), self.concept_names.get(key))]
-            if len(rows) != 1:
-                raise ValueError(
-                    f"concept: wanted one of {[self.concept_label(k) for k in range(self.rank)]}, got {concept!r}, "
-                    f"which is {'none' if not rows else 'several'} of them."
-                )
-            return rows[0]
-        if not 0 <= concept < self.rank:
-            raise ValueError(f"concept: wanted a row from 0 to {self.rank - 1}, a letter or a name, got {concept}.")
-        return int(concept)
-
-    def concept_label(self, k: int) -> str:
-        """Name a concept.
-
-        Parameters
-        ----------
-        k : int
-            Its row.
-
-        Returns
-        -------
-        str
-            Its letter, and the name that a person gave it.
-        """
-        name = self.concept_names.get(self.ids[k])
-        return f"{letter_of(self.ids[k])} {name}" if name else letter_of(self.ids[k])
-
-    def class_label(self, class_id: int) -> str:
-        """Name what a photo is or was predicted as.
-
-        Parameters
-        ----------
-        class_id : int
-            A class id, or one of the numbers below 0 in `labels` and `predictions`.
-
-        Returns
-        -------
-        str
-            The name.
-        """
-        if class_id >= 0:
-            return self.class_names.label(class_id)
-        return {UNKNOWN: "unknown", NO_CLASS: f"not {self.class_names.label(0)}"}.get(class_id, "none")
 
     def select(
         self,
@@ -689,18 +537,7 @@ class StrategyGraph:
         str
             For people.
         """
-        presence = self.by("presence").prevalence
-        first = int(np.argmax(presence.counts))
-        kept = f"{len(self)} photos {_POPULATION[self.method.population].format(self.target_name)}"
-        if self.target is None:
-            kept = f"{len(self)} photos, each for the class that it is predicted as"
-        lines = [
-            f"{self.rank} concepts of {self.provenance.model} in {kept}{'' if self.complete else ' (not finished)'}.",
-            f"Most common is {self.concept_label(first)}, in {presence[first]}.",
-        ]
-        if self.known.any():
-            lines.append(f"Right: {self.accuracy}.")
-        return " ".join([*lines, *self.caveats()])
+        return describe(self)
 
     def caveats(self) -> list[str]:
         """Say what a reader has to know before trusting the numbers.
@@ -710,28 +547,7 @@ class StrategyGraph:
         list of str
             One sentence each; empty if there is nothing.
         """
-        said = []
-        if self.left_out:
-            kind = "predicted as" if self.method.population == "predicted" else "of"
-            said.append(f"{len(self.left_out)} photos are left out, since they are not {kind} {self.target_name}.")
-        if not self.known.any():
-            said.append("Without labels nothing is known of reliability.")
-        elif not self.known.all():
-            said.append(f"Of {int((~self.known).sum())} photos it is not known what they are.")
-        if len(self) < _FEW:
-            said.append(f"{len(self)} photos are few: the intervals say how little is known.")
-        if self.unsupported.any():
-            said.append(f"No concept speaks for {int(self.unsupported.sum())} of the photos.")
-        strongest = self.by("strongest").prevalence
-        if len(self) > 1 and strongest.values.max() >= _ONE_FOR_ALL:
-            k = int(strongest.counts.argmax())
-            said.append(
-                f"{self.concept_label(k)} is the strongest concept of {strongest.values[k]:.0%} of the photos: what "
-                "tells them apart is seen by the distinctive concept."
-            )
-        if self.provenance.changed:
-            said.append("The weights changed while it was computed.")
-        return said
+        return caveats(self)
 
     def __repr__(self) -> str:
         return f"<StrategyGraph {len(self)} x {self.rank}: {self.describe()}>"

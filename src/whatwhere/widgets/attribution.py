@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from whatwhere.drawing import beside, draw_map, encode, shrink, to_picture
-from whatwhere.jobs import Step
+from whatwhere.drawing import beside, draw_map, shrink
 from whatwhere.pixels.images import name_images, read_photo
-from whatwhere.widgets._arrivals import ARRIVED, encode_beside
+from whatwhere.widgets._arrivals import ARRIVED
+from whatwhere.widgets._attribution_answers import PARTNERS, Explaining
+from whatwhere.widgets._attribution_choices import ChoosingMaps
+from whatwhere.widgets._attribution_photos import PAGE_PHOTO_BYTES, PHOTO_BYTES, SAVED_PHOTOS, Collecting
 from whatwhere.widgets._displayed import Displayed
-from whatwhere.widgets._errands import Errands, clicks
-from whatwhere.widgets._gallery import Album, Showing
-from whatwhere.widgets._layers import OWN, missing, own_score, read_layer, stored_layers
+from whatwhere.widgets._errands import Errands
+from whatwhere.widgets._gallery import Album
+from whatwhere.widgets._layers import OWN, own_score, stored_layers
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._methods import check_records, read_methods
 from whatwhere.widgets._partners import Partners
 from whatwhere.widgets._runs import Runs
-from whatwhere.widgets._shared_photos import SharedPhotos
-from whatwhere.widgets._status import describe_status
 from whatwhere.widgets._traits import ClassTrait
 from whatwhere.widgets._view import WIRE, FrameGate, bundle
 from whatwhere.widgets.selection import Selection, first_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from PIL import Image
 
@@ -35,22 +34,12 @@ if TYPE_CHECKING:
     from whatwhere.classes import ClassNames
     from whatwhere.jobs import Job
     from whatwhere.model import VisionModel
-    from whatwhere.pixels.geometry import Geometry
     from whatwhere.pixels.images import Photo
-    from whatwhere.widgets._errands import Errand
-
-logger = logging.getLogger(__name__)
 
 _PICTURE_WIDTH = 480
-_PHOTO_BYTES = 100_000  # of all photos of a view together that are saved with the notebook
-_SAVED_PHOTOS = 20  # the first ones, and the one that is shown
-_LARGE_BYTES = 14_000  # of the one that is shown, where it is none of these
-_PAGE_PHOTO_BYTES = 2_400_000  # of all photos in an exported page
-_Read: TypeAlias = "tuple[Photo, dict[str, bytes]]"  # a photo that arrived, and files made anew for it
-_PARTNERS = "\0partners"  # no photo is called so
 
 
-class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
+class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
     """Where a network looks: photos with a living Sobol map, or several side by side.
 
     Computing starts when the view is first displayed, or with `start`, on the worker thread; the cell returns at once.
@@ -150,8 +139,6 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
     _pairs = traitlets.Dict().tag(sync=True)
     _seq = traitlets.Int(0).tag(sync=True)
 
-    _mirrors = ("selected_image", "selected_class")
-    _followed = ("images", "class_id")
     _handlers: ClassVar[dict[str, str]] = {
         "ack": "_on_ack",
         "start": "_on_start",
@@ -185,7 +172,7 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
         self._drawn: dict[str, Attribution] = {}
         self._gate = FrameGate()
         self._pair_gate = FrameGate()
-        self._partners = Partners(model, lambda: self._say(_PARTNERS))
+        self._partners = Partners(model, lambda: self._say(PARTNERS))
         self._errands, self._arrived, self._heard = Errands(str(model.device), lambda: None), deque(), deque()
         self._sizes = {name: photo.size for name, photo in photos.items()}
         self._late: deque[dict[str, Photo]] = deque()
@@ -203,17 +190,14 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
             _title=model.name,
             _methods=list(self.methods),
             _images=[self._describe_image(name, photo) for name, photo in photos.items()],
-            _photos=self._encode_photos(_SAVED_PHOTOS, _PHOTO_BYTES),
+            _photos=self._encode_photos(SAVED_PHOTOS, PHOTO_BYTES),
             _large=self._encode_large(),
             _strip=self._describe_strip(),
-            _status=self._describe_all(list(photos)[:_SAVED_PHOTOS]),
+            _status=self._describe_all(list(photos)[:SAVED_PHOTOS]),
         )
         self.observe(self._on_selection, list(self._mirrors))
-        self.observe(lambda _: self._say(_PARTNERS), ["selected_class", "score"])
+        self.observe(lambda _: self._say(PARTNERS), ["selected_class", "score"])
         self._catch_up()
-
-    def _full_photo(self, name: str) -> Photo | None:
-        return self._photo_of.get(name)
 
     @property
     def images(self) -> dict[str, Photo]:
@@ -402,93 +386,7 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
         for key in self._runs.keys(name):
             self._say(key)
 
-    # -- photos that arrive -------------------------------------------------------------------------------------------
-
-    def _reading(self, photo: Photo) -> Iterator[Step[_Read]]:
-        yield Step(1, 1, "photo", self._encode(photo))
-
-    def _encode(self, photo: Photo) -> _Read:
-        if len(self._photo_of) >= _SAVED_PHOTOS:
-            return photo, {}
-        kept = dict(zip(list(self._photo_of), self._photos, strict=False))
-        return photo, encode_beside(photo, dict(self._photo_of), kept, _PHOTO_BYTES)
-
-    def _take_in(self, name: str, read: _Read) -> str:
-        photo, encoded = read
-        saved = len(self._photo_of) < _SAVED_PHOTOS
-        kept = dict(zip(self._photo_of, self._photos, strict=True)) | encoded
-        arrived = kept.pop("", b"")
-        kept[name] = arrived if saved else b""
-        self._runs.add(name, photo)
-        self._album.add(name, photo)
-        self._asked |= {key: set() for key in self._runs.keys(name)}
-        self.write(
-            _images=[*self._images, self._describe_image(name, photo)],
-            _photos=[kept[each] for each in self._photo_of],
-            _strip=self._describe_strip(),
-            _status={**self._status, **self._describe_all([name])},
-        )
-        if self._begun:
-            self._runs.start_behind(name)  # until somebody looks at it
-        return name
-
-    def _welcome(self) -> None:
-        """Take in photos that belong to the view from the first, then what was added."""
-        while self._late:
-            self._take_in_late(self._late.popleft())
-        super()._welcome()
-
-    def _take_in_late(self, photos: Mapping[str, Photo]) -> None:
-        late = {name: photo for name, photo in photos.items() if name not in self._photo_of}
-        for name, photo in late.items():
-            self._runs.add(name, photo)
-            self._album.add(name, photo)
-            self._asked |= {key: set() for key in self._runs.keys(name)}
-            self._sizes[name] = photo.size
-        self.write(
-            _images=[*self._images, *(self._describe_image(name, photo) for name, photo in late.items())],
-            _photos=[*self._photos, *[b""] * len(late)],
-            _strip=self._describe_strip(),
-        )
-        self._follow_quietly()
-
-    def _given(self) -> dict[str, tuple[int, int]]:
-        return self._sizes
-
-    def _added(self) -> dict[str, Photo]:
-        return {name: photo for name, photo in self._photo_of.items() if name not in self._sizes}
-
-    def _note_missed(self, errand: Errand) -> None:
-        logger.error("A photo of a linked view could not be read: %s", errand.job.name, exc_info=errand.job.error)
-
     # -- the selection ------------------------------------------------------------------------------------------------
-
-    def _agree(self, told: list[str]) -> None:
-        """Agree with the selection: what was asked of the view holds, the rest is taken over."""
-        if "selected_class" in told:
-            self.selection.class_id = self.selected_class
-        else:
-            self._take_class(self.selection.class_id)
-        if "selected_image" in told or not self.selection.images:
-            self.selection.images = [self.selected_image]
-
-    def _follow(self, change: Any) -> None:
-        """Take over what was selected elsewhere; what the view does not have leaves it as it is."""
-        if change["name"] == "class_id":
-            self._take_class(change["new"])
-        else:
-            self.selected_image = first_known(change["new"], self._photo_of) or self.selected_image
-
-    def _take_class(self, class_id: int | None) -> None:
-        if class_id is None or class_id < len(self._class_names):
-            self.selected_class = class_id
-
-    def _tell_selection(self, name: str) -> None:
-        """Have the selection follow the view."""
-        if name == "selected_class":
-            self.selection.class_id = self.selected_class
-        elif self.selected_image != first_known(self.selection.images, self._photo_of):
-            self.selection.images = [self.selected_image]
 
     def _on_selection(self, change: Any) -> None:
         """Tell the selection, compute what is now shown, and store the class that is now explained."""
@@ -496,12 +394,6 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
         self._show_selected()
-
-    def _settle_with_selection(self) -> None:
-        """Show the photo that is selected, once it is there."""
-        name = first_known(self.selection.images, self._photo_of)
-        if name is not None:
-            self._set_quietly(selected_image=name)
 
     def _show_selected(self) -> None:
         """Send the photo that is shown, compute it, and store the class that is explained."""
@@ -514,78 +406,15 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
         if self._begun and any(job.state == "idle" or job.active for job in jobs):
             self._start(name)
 
-    @traitlets.validate("index")
-    def _check_index(self, proposal: Any) -> str:
-        index: str = proposal["value"]
-        lacking = [missing(each) for each in self.methods.values()]
-        if all(index in each for each in lacking):
-            raise traitlets.TraitError(f"index: {lacking[0][index]}.")
-        return index
-
-    @traitlets.validate("layers")
-    def _check_layers(self, proposal: Any) -> list[str]:
-        wanted: list[str] = proposal["value"]
-        lacking = [missing(each) for each in self.methods.values()]
-        if len(wanted) == 1:
-            raise traitlets.TraitError(
-                f"layers: wanted two or more, or none, got {wanted!r}; view.index = {wanted[0]!r} shows one alone."
-            )
-        for name in wanted:
-            if all(name in each for each in lacking):
-                raise traitlets.TraitError(f"layers: {lacking[0][name]}.")
-        if len(set(wanted)) < len(wanted):
-            raise traitlets.TraitError(f"layers: wanted each of them once, got {wanted!r}.")
-        return [name for name in WIRE["layers"] if name in wanted]
-
-    @traitlets.validate("score")
-    def _check_score(self, proposal: Any) -> str:
-        score: str = proposal["value"]
-        own = {own_score(each) for each in self.methods.values()}
-        if score == OWN and len(own) == 1 and OWN not in own:
-            raise traitlets.TraitError(
-                f"score: {OWN!r} is for methods with a function as score, or that differ in it; this has {own.pop()!r}."
-            )
-        return score
-
-    @traitlets.validate("selected_method")
-    def _check_method(self, proposal: Any) -> str:
-        name: str = proposal["value"]
-        if name and name not in self._runs.names:
-            raise traitlets.TraitError(
-                f"selected_method: wanted one of {self._runs.names}, or '' for all, got {name!r}."
-            )
-        return name
-
-    @traitlets.validate("selected_image")
-    def _check_image(self, proposal: Any) -> str:
-        name: str = proposal["value"]
-        if name not in self._photo_of:
-            raise traitlets.TraitError(f"selected_image: wanted one of {list(self._photo_of)}, got {name!r}.")
-        return name
-
     # -- what the browser is told -------------------------------------------------------------------------------------
 
     def _say_now(self, key: str) -> None:
-        if key == _PARTNERS:
+        if key == PARTNERS:
             self._publish_partners()
         elif key == ARRIVED:
             self._welcome()
         else:
             self._publish(key)
-
-    def _publish_partners(self) -> None:
-        """Send how far the search for a cell's partners is, and what it has found."""
-        search = self._partners.search
-        if search is None:
-            if self._pairs:
-                self.write(_pairs={})
-        elif not search.job.active or self._pair_gate.progress():
-            self.write(_pairs=self._partners.tell(self._explained(search.image), self.score))
-
-    def _explained(self, name: str) -> int:
-        """Return the class that is explained of a photo with a map."""
-        chosen: int | None = self.selected_class
-        return self._record_of(name).predicted if chosen is None else chosen
 
     def _publish(self, name: str, *, force: bool = False) -> None:
         """Send a photo's progress, and its map if there is a newer one and the browser has drawn the last."""
@@ -635,43 +464,9 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
             for key, record in self._runs.records()
             if key in state["_maps"] and not record.preview
         }
-        if len(self._photo_of) > _SAVED_PHOTOS:
-            state |= {"_photos": self._encode_photos(len(self._photo_of), _PAGE_PHOTO_BYTES), "_large": {}}
+        if len(self._photo_of) > SAVED_PHOTOS:
+            state |= {"_photos": self._encode_photos(len(self._photo_of), PAGE_PHOTO_BYTES), "_large": {}}
         return {**state, "_status": {**state["_status"], **resting}, "_layers": layers}
-
-    def _gallery(self) -> Album:
-        return self._album
-
-    def _describe_strip(self) -> dict[str, int]:
-        return {"total": self._album.total, "mark": self._album.mark}
-
-    def _encode_photos(self, count: int, total: int) -> list[bytes]:
-        """Encode the first photos, in so many bytes together; of the others nothing is kept."""
-        photos = list(self._photo_of.values())
-        limit = total // min(count, len(photos))
-        kept = [encode(to_picture(photo.pixels), limit=limit) for photo in photos[:count]]
-        return [*kept, *[b""] * (len(photos) - len(kept))]
-
-    def _encode_large(self) -> dict[str, bytes]:
-        """Encode the photo that is shown, if it is none of the first."""
-        name = self.selected_image
-        if list(self._photo_of).index(name) < _SAVED_PHOTOS:
-            return {}
-        return {name: encode(to_picture(self._photo_of[name].pixels), limit=_LARGE_BYTES)}
-
-    def _describe_image(self, name: str, photo: Photo) -> dict[str, Any]:
-        top, left, bottom, right = self._geometry(photo).seen
-        return {"name": name, "width": photo.size[1], "height": photo.size[0], "seen": [left, top, right, bottom]}
-
-    def _geometry(self, photo: Photo) -> Geometry:
-        return self._model.preprocess.geometry(photo)
-
-    def _describe_all(self, names: list[str]) -> dict[str, Any]:
-        """Say how far photos are, by all methods."""
-        return {key: self._describe_status(key) for name in names for key in self._runs.keys(name)}
-
-    def _describe_status(self, key: str) -> dict[str, Any]:
-        return describe_status(self._jobs[key], self._runs.rows_of(key))
 
     # -- what the browser asks ----------------------------------------------------------------------------------------
 
@@ -684,59 +479,3 @@ class AttributionView(Displayed, SharedPhotos["_Read"], Showing):
         name = content.get("image")
         if isinstance(name, str) and name in self._photo_of:
             self._runs.stop(name)
-
-    def _on_explain(self, content: dict[str, Any]) -> None:
-        rid, name, query = content.get("rid"), content.get("image"), content.get("query")
-        try:
-            if isinstance(query, str) and query.strip().isdecimal():
-                query = int(query)
-            class_id = self._class_names.resolve(query)  # type: ignore[arg-type]  # it says what it wants
-        except (ValueError, TypeError) as error:
-            near = [{"id": k, "name": self._class_names.label(k)} for k in getattr(error, "candidates", ())]
-            self.reply("refused", rid, message=str(error).removeprefix("target: "), suggestions=near)
-            return
-        known = isinstance(name, str) and name in self._photo_of
-        records = [self._jobs[key].record for key in self._runs.keys(str(name))] if known else []
-        dropped = [record for record in records if record is not None and not record.keeps(class_id)]
-        if dropped and len(dropped) == len(records):
-            self.reply("refused", rid, message=dropped[0].describe(class_id), suggestions=[])
-            return
-        if known:
-            self._ask(str(name), class_id)
-        if content.get("select", True):
-            self.selection.write_for_user(class_id=class_id)
-        self.reply("explained", rid, id=class_id)
-
-    def _on_layer(self, content: dict[str, Any]) -> None:
-        """Read a layer off the stored logits; it takes milliseconds and no forward."""
-        rid, name = content.get("rid"), content.get("image")
-        try:
-            record = self._record_of(name)
-            class_id = self._class_names.resolve(content.get("class"))  # type: ignore[arg-type]  # it says what it wants
-            meta, plane = read_layer(record, class_id, str(content.get("index")), str(content.get("score")))
-        except (ValueError, TypeError, LookupError) as error:
-            self.reply("refused", rid, message=str(error), suggestions=[])
-            return
-        self.reply("layer", rid, image=name, grid=list(record.grid), rows=record.rows, buffers=[plane], layer=meta)
-
-    def _on_pairs(self, content: dict[str, Any]) -> None:
-        """Search for a cell's partners before everything else, or leave them where no cell is named."""
-        rid, name, cell = content.get("rid"), content.get("image"), content.get("cell")
-        try:
-            if cell is None:
-                self._partners.leave()
-            else:
-                record = self._record_of(name)
-                job = self._partners.ask(str(rid), str(name), cell, record, class_id=self._explained(str(name)))
-                job.start(priority=next(clicks))
-        except (ValueError, TypeError, LookupError) as error:
-            self.reply("refused", rid, message=str(error), suggestions=[])
-            return
-        self._say(_PARTNERS)
-        self.reply("pairing", rid)
-
-    def _record_of(self, name: Any) -> Attribution:
-        record = self._jobs[name].record if isinstance(name, str) and name in self._jobs else None
-        if record is None:
-            raise ValueError(f"There is no map of {name!r} yet.")
-        return record

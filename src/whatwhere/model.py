@@ -346,8 +346,8 @@ class VisionModel:
         Tensor of shape (1, C, h, w)
             On the model's device, in the network's own precision, channels last.
         """
-        planes = np.moveaxis(self.preprocess.normalise(pixels), -1, 0)[np.newaxis]
-        tensor = torch.from_numpy(np.ascontiguousarray(planes)).to(self.device, _precision_of(self.net))
+        numbers = torch.from_numpy(np.ascontiguousarray(self.preprocess.normalise(pixels)))
+        tensor = numbers[None].permute(0, 3, 1, 2).to(self.device, _precision_of(self.net))  # channels are last already
         return tensor.contiguous(memory_format=torch.channels_last)
 
     def logits(self, batch: Tensor) -> Tensor:

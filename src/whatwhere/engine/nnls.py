@@ -116,8 +116,7 @@ class _Problem:
         units = units / torch.where(lengths > 0, lengths, 1)
         self.kept = _first_of_each(units)
         self.lengths = (lengths * largest).flatten()[self.kept]
-        q, self.r = torch.linalg.qr(units[self.kept].T)
-        self.qt = q.T.contiguous()
+        self.q, self.r = torch.linalg.qr(units[self.kept].T)
         self.gram = self.r.T @ self.r
         values = torch.linalg.svdvals(self.r)
         self.tame = len(values) == len(self.kept) > 0 and bool(values[-1] >= _TAME * values[0])
@@ -129,7 +128,7 @@ class _Problem:
             return out
         rows, sizes = _within_range(rows)
         norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        targets = (self.qt @ rows.T).T / torch.where(norms > 0, norms, 1)  # a wide matrix on the left is faster
+        targets = rows @ self.q / torch.where(norms > 0, norms, 1)
         scale = norms if sizes is None else norms * sizes
         begin = targets.new_zeros(len(rows), len(self.kept))
         if start is not None:

@@ -147,8 +147,10 @@ def encode(picture: Image.Image, *, limit: int, sides: tuple[int, ...] = (640, 5
     bytes
         A JPEG file.
     """
-    data = b""
-    for side in sides:
+    data, longest = b"", max(picture.size)
+    for number, side in enumerate(sides):
+        if number and side >= longest:
+            continue  # nothing is enlarged: it would be the same file again
         small = picture.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()

@@ -362,6 +362,35 @@ def test_every_forward_is_counted_probes_and_tuning_too(body, rows, image):
     assert a.n_forwards == rows * 65
 
 
+@pytest.mark.parametrize("grid", [8, 16])
+def test_who_waits_has_a_map_before_it_is_measured_how_the_network_runs_fastest(grid, image):
+    """The map is the one without that, every forward is counted, and there is nothing left to measure for then."""
+    plan_memory.forget()
+    model = ww.VisionModel(Counted(with_norm()), input_size=32, **HALF)
+    method = ww.Sobol(grid=grid, rows=16 if grid == 8 else 4)
+    Counted.seen = 0
+    steps = list(method.steps(model, image, preview=True))
+    stages = [step.stage for step in steps]
+    assert model.tuned is (grid == 8)  # not where the first map is the last
+    if model.tuned:
+        first = steps[stages.index("tuning") - 1].record
+        assert (first.rows, first.preview, first.complete) == (4, False, False)
+    last = steps[-1].record
+    assert (last.rows, last.complete) == (method.rows, True)
+    assert Counted.seen == last.n_forwards + last.provenance.n_extra
+    assert last.values() == pytest.approx(method.run(model, image).values(), rel=0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("classes", [1, 5])
+def test_probabilities_are_scipys(classes, image):
+    from scipy.special import expit, softmax
+
+    net = nn.Sequential(nn.Conv2d(3, classes, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    _, a = explain(net, image)
+    wanted = (expit if classes == 1 else softmax)(a.reference.astype(np.float64))
+    assert [a.prediction(k).probability for k in range(classes)] == pytest.approx(wanted.tolist(), rel=1e-12)
+
+
 def test_a_design_whose_logits_would_not_fit_is_refused_before_it_begins(image, monkeypatch):
     model, _ = explain(with_norm(), image)
     monkeypatch.setattr(limits, "logits_bytes", 10_000)

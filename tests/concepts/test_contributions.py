@@ -10,6 +10,7 @@ from torchvision.models import VisionTransformer
 
 import whatwhere as ww
 from whatwhere.concepts.craft import Craft
+from whatwhere.concepts.importance import contributions
 from whatwhere.engine.gates import attribute
 from whatwhere.pixels.images import read_photo
 
@@ -224,3 +225,19 @@ def test_the_layer_that_is_chosen_for_tokens_reaches_the_output(photos, extract)
     bank = extract(transformer(), photos, n_concepts=2, importance="contribution")
     assert bank.layer.grid == (4, 4)
     assert np.abs(bank.contributions).max() > 1e-4
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_one_gradient_a_class_gives_what_a_gradient_an_image_gives(small, pictures, extract, tokens):
+    """Second route: the integral with two nodes, which asks for each image's own; classes are mixed."""
+    model, layer = (transformer(), "encoder.ln") if tokens else (small(flat_head()), None)
+    images = pictures()
+    concepts = extract(model, images, target=None, n_concepts=2, layer=layer).on(model)
+    shown = [model.to_input(model.preprocess.pixels(read_photo(image))) for image in images]
+    look = concepts.encoder.look(torch.cat(shown))
+    codes, classes = concepts.codes_of(look.cells), torch.arange(len(images)) % 3
+    given = concepts.encoder, concepts.dictionary, look.cells, codes, classes
+    once = contributions(*given, prefix=look.prefix)
+    for one, other in zip(once, contributions(*given, prefix=look.prefix, nodes=2), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    assert concepts.encoder.affine

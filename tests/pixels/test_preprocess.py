@@ -45,6 +45,21 @@ def test_normalising_is_undone():
     assert (LITE.normalise(np.full((1, 1, 3), 0.5, np.float32)) == 0).all()
 
 
+@pytest.mark.parametrize("shape", [(3,), (7, 3), (5, 6, 3), (2, 5, 6, 3), (0, 6, 3)])
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_normalising_row_by_row_is_normalising_each_channel(shape, order):
+    """Bit for bit, whatever the shape."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    caffe = ww.Preprocess(resize=None, crop=None, mean=mean, std=std, channel_order=order)
+    pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
+    numbers = caffe.normalise(pixels)
+    assert numbers.shape == shape
+    assert numbers.dtype == np.float32
+    for k in range(3):
+        plane = pixels[..., k if order == "RGB" else 2 - k]
+        assert np.array_equal(numbers[..., k], (plane - np.float32(mean[k])) / np.float32(std[k]))
+
+
 def ramp(height, width):
     """A photo whose red says the row and whose green says the column of a pixel's centre."""
     rows, columns = np.mgrid[0:height, 0:width] + 0.5

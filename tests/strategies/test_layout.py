@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from whatwhere.strategies import layout
-from whatwhere.strategies.layout import choose, mattering, place, principal
+from whatwhere.strategies.layout import choose, mattering, need_for_tsne, place, principal
 
-needs_sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="t-SNE is scikit-learn's")
+needs_sklearn = pytest.mark.skipif(
+    importlib.util.find_spec("sklearn") is None, reason="t-SNE of many is scikit-learn's"
+)
 
 
 def blobs(n=60, kinds=4, r=6, seed=0):
@@ -26,7 +28,6 @@ def positions(*args, **options):
     return last
 
 
-@needs_sklearn
 def test_the_same_positions_twice_to_the_last_bit():
     vectors, _ = blobs()
     first, told = positions(vectors)
@@ -36,7 +37,6 @@ def test_the_same_positions_twice_to_the_last_bit():
     assert first.dtype == np.float32
 
 
-@needs_sklearn
 def test_photos_of_one_kind_are_nearer_than_those_of_another():
     vectors, kind = blobs()
     spots, _ = positions(vectors)
@@ -45,7 +45,6 @@ def test_photos_of_one_kind_are_nearer_than_those_of_another():
     assert away[same].max() < away[~same].min()
 
 
-@needs_sklearn
 def test_a_warm_start_keeps_the_arrangement():
     vectors, _ = blobs()
     first, _ = positions(vectors)
@@ -58,7 +57,6 @@ def test_a_warm_start_keeps_the_arrangement():
     assert abs(np.corrcoef(cold.ravel(), turned.ravel())[0, 1]) < 0.8
 
 
-@needs_sklearn
 def test_newcomers_start_by_the_one_most_like_them():
     vectors, kind = blobs()
     first, _ = positions(vectors[:48])
@@ -75,7 +73,7 @@ def test_newcomers_start_by_the_one_most_like_them():
 def test_what_t_sne_raises_is_raised(monkeypatch):
     monkeypatch.setattr("sklearn.manifold.TSNE", None)
     with pytest.raises(TypeError):
-        positions(blobs()[0])
+        positions(blobs(n=501)[0])
     assert not [t for t in threading.enumerate() if t.name == "whatwhere layout"]
 
 
@@ -132,6 +130,21 @@ def test_t_sne_is_the_choice_for_many_concepts():
 def test_without_scikit_learn(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(layout.importlib.util, "find_spec", lambda name: None if name == "sklearn" else real(name))
-    assert "scikit-learn, which t-SNE comes from, is not installed" in choose(50, np.full((50, 10), 0.1), "auto")[1]
-    with pytest.raises(ImportError, match=r"layout='tsne' needs scikit-learn: pip install"):
-        choose(50, np.full((50, 10), 0.1), "tsne")
+    many = np.full((501, 10), 0.1)
+    assert "scikit-learn, which t-SNE of more than 500 photos comes from, is not" in choose(501, many, "auto")[1]
+    assert choose(500, many[1:], "auto")[0] == choose(500, many[1:], "tsne")[0] == "tsne"
+    for n in (501, 0):
+        with pytest.raises(ImportError, match=r"layout='tsne' of more than 500 photos.* needs scikit-learn: pip"):
+            need_for_tsne(n)
+    with pytest.raises(ImportError, match=r"layout='tsne' of more than 500 photos"):
+        choose(501, many, "tsne")
+
+
+@needs_sklearn
+def test_many_points_are_placed_by_trees_the_same_twice():
+    vectors, kind = blobs(n=501)
+    spots, told = positions(vectors)
+    np.testing.assert_array_equal(spots, positions(vectors)[0])
+    away = np.linalg.norm(spots[:, None] - spots, axis=2)
+    assert away[kind[:, None] == kind].mean() < 0.5 * away.mean()
+    assert told.method == "tsne"

@@ -104,11 +104,12 @@ class SobolRun:
         yield self._step(stage)
         if self._preview:
             yield from self._run_preview()
-        if self._alone and not self._model.tuned and self._planned() >= _TUNING_FROM:
-            yield from self._tune(lambda tuner: tuner.steps(), int(_TUNING_SHARE * self._planned()))
-        elif not self._model.noise_known:
+        tune = self._alone and not self._model.tuned and self._planned() >= _TUNING_FROM
+        if tune and not self._preview:
+            yield from self._measure()
+        elif not tune and not self._model.noise_known:
             yield from self._tune(lambda tuner: tuner.check(), 0)
-        yield from self._refined() if self._method.refine else self._full()
+        yield from self._refined() if self._method.refine else self._full(tune=tune and self._preview)
 
     # -- stages -------------------------------------------------------------------------------------------------------
 
@@ -145,14 +146,22 @@ class SobolRun:
         self._extra += tuner.n_forwards + self._forward.n_padding + self._forward.n_setup
         self._forward = self._new_forward()
 
-    def _full(self) -> Iterator[Step[Attribution]]:
-        """Fill the design row by row, until the last or until the stop rule is met."""
+    def _measure(self) -> Iterator[Step[Attribution]]:
+        yield from self._tune(lambda tuner: tuner.steps(), int(_TUNING_SHARE * self._planned()))
+
+    def _full(self, *, tune: bool) -> Iterator[Step[Attribution]]:
+        """Fill the design row by row, until the last or until the stop rule is met; `tune` once there is a map."""
         method = self._method
         design = self._make_design(np.arange(method.cells), grid=method.shape, stage="rows", rows=method.rows)
         self._total = self._done + self._planned()
         first = min(_PREVIEW_ROWS if self._preview else _FIRST_ROWS, method.rows)
         with self._store(design.landing) as store:
-            yield from self._fill(design, store, first=first)
+            begun = first if tune and first < method.rows else 0
+            if begun:  # somebody waits for the first map
+                if (yield from self._fill(design, store, first=first, rows=(0, begun))):
+                    return
+                yield from self._measure()
+            yield from self._fill(design, store, first=first, rows=(begun, method.rows))
 
     def _refined(self) -> Iterator[Step[Attribution]]:
         """Go from coarse blocks to cells, splitting only the blocks whose index may matter."""
@@ -211,11 +220,17 @@ class SobolRun:
 
     # -- filling ------------------------------------------------------------------------------------------------------
 
-    def _fill(self, design: _Design, store: Logits, *, first: int | None) -> Iterator[Step[Attribution]]:
-        """Run a design row by row; from row `first` on, make a record whenever a row is full."""
-        rows, columns = design.landing.array.shape[:2]
-        size = rows * columns
-        place, shown, published = 0, 0, 0.0
+    def _fill(
+        self, design: _Design, store: Logits, *, first: int | None, rows: tuple[int, int] | None = None
+    ) -> Generator[Step[Attribution], None, bool]:
+        """Run a design row by row, or only some rows; from row `first` on, make a record whenever a row is full.
+
+        Tells whether the stop rule was met.
+        """
+        whole, columns = design.landing.array.shape[:2]
+        begin, end = (0, whole) if rows is None else rows
+        size = end * columns
+        place, shown, published = begin * columns, begin, 0.0
         while place < size:
             chunk = np.arange(place, min(place + self._forward.batch_size, size))
             row, column = np.divmod(chunk, columns)
@@ -233,20 +248,21 @@ class SobolRun:
             full = place // columns
             store.filled = full
             due = self._model.device.type == "cpu" or time.perf_counter() - published > _PUBLISH
-            if first is None or full <= shown or full < first or not (due or full == rows):
+            if first is None or full <= shown or full < first or not (due or full == end):
                 yield self._step(design.stage)
                 continue
             design.landing.wait()
             published = time.perf_counter()
             enough = self._enough(design, store, range(max(shown + 1, first), full + 1))
             shown = enough or full
-            self._publish(design, store, shown, done=enough is not None or shown == rows)
+            self._publish(design, store, shown, done=enough is not None or shown == whole)
             yield self._step(design.stage)
             if enough is not None:
                 store.filled = shown
                 self._extra += place - shown * columns
-                return
+                return True
         design.landing.wait()
+        return False
 
     def _enough(self, design: _Design, store: Logits, rows: range) -> int | None:
         """Return the first of some rows at which the stop rule is met, whatever the batches were."""

@@ -482,10 +482,12 @@ class Attribution:
         return mime_bundle(self.picture(), self.describe())
 
     def _probabilities(self) -> NDArray[np.float64]:
-        from scipy.special import expit, softmax
-
+        """Return the softmax, or of one logit the sigmoid; scipy takes longer to load than a first map may."""
         logits = self.reference.astype(np.float64)
-        return np.asarray(softmax(logits) if len(logits) > 1 else expit(logits))
+        if len(logits) == 1:
+            return np.asarray(0.5 + 0.5 * np.tanh(logits / 2))
+        weights = np.exp(logits - logits.max())
+        return np.asarray(weights / weights.sum())
 
     def _columns(self, target: int | str | None, score: ScoreKind | None) -> NDArray[np.float64]:
         return self.store.scores(self.resolve(target), self.method.score if score is None else score, self.rows)

@@ -427,7 +427,7 @@ class CraftRun:
         found, ends = [], []
         for place, cells, prefix in evidence.batches():
             codes = torch.from_numpy(self.codes[place])
-            for part in self._parts(len(cells)):
+            for part in [slice(None)] if self.encoder.affine else self._parts(len(cells)):
                 batch = cells[part].to(device), codes[part].to(device), self._explained[place][part].to(device)
                 shared = contributions(self.encoder, self.dictionary, *batch, prefix=prefix[part].to(device))
                 found.append(shared.concepts.cpu())

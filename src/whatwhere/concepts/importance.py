@@ -83,7 +83,8 @@ def contributions(
     -----
     With D the features and offset o of the dictionary, concept k adds ``sum over cells of u_k <w_k, g>``, with g the
     gradient of the logit averaged over the way ``o + t (A - o)``, t from 0 to 1; the residual likewise with
-    ``A - o - U W``. One pass and one gradient behind the layer a node and image.
+    ``A - o - U W``. One pass and one gradient behind the layer a node and image; of an affine decoder the gradient is
+    the same wherever it is taken, and one a class does for all.
 
     References
     ----------
@@ -91,6 +92,8 @@ def contributions(
     """
     count = nodes or (1 if encoder.affine else NODES)
     columns = (cells, codes, classes) if prefix is None else (cells, codes, classes, prefix)
+    if encoder.affine and count == 1:
+        return encoder.fitting(lambda *batch: _share_out_affinely(encoder, dictionary, batch), *columns)
     return encoder.fitting(lambda *batch: _share_out(encoder, dictionary, count, batch), *columns)
 
 
@@ -113,6 +116,31 @@ def _share_out(encoder: Encoder, dictionary: Dictionary, nodes: int, batch: tupl
             slope, codes, atoms = wide(gradient), wide(codes), wide(dictionary.bank.to(cells.device))
             of_concepts = (slope @ atoms.T * codes).sum(dim=(1, 2))
             whole_way = (wide(way) * slope).sum(dim=(1, 2, 3))  # the concepts' part and what they miss
+            missed = whole_way - of_concepts.sum(dim=1)
+            gap = wide(whole) - wide(base) - whole_way
+    return Contributions(of_concepts.float(), missed.float(), base, gap.float())
+
+
+def _share_out_affinely(encoder: Encoder, dictionary: Dictionary, batch: tuple[Tensor, ...]) -> Contributions:
+    """Share out where a class has one gradient, whatever the image."""
+    cells, codes, classes, *rest = batch
+    prefix = rest[0] if rest and rest[0].shape[1] else None
+    kinds, which = torch.unique(classes, return_inverse=True)
+    first = torch.stack([(which == k).nonzero()[0, 0] for k in range(len(kinds))])  # an image of each class
+    with encoder.model.computing(gradients=True, refresh=False):
+        cells, codes = cells.detach().clone(), codes.detach().clone()
+        offset = cells.new_zeros(cells.shape[-1]) if dictionary.offset is None else dictionary.offset.to(cells)
+        point = offset.repeat(len(kinds), *cells.shape[1:-1], 1).requires_grad_()
+        logits = encoder.decode(point, None if prefix is None else prefix[first])
+        slopes = wide(torch.autograd.grad(logits.gather(1, kinds[:, None]).sum(), point)[0])
+        with torch.no_grad():
+            nothing = offset.expand_as(cells if prefix is not None else cells[:1])
+            base = encoder.decode(nothing, prefix).expand(len(cells), -1).gather(1, classes[:, None])[:, 0]
+            whole = encoder.decode(cells, prefix).gather(1, classes[:, None])[:, 0]
+            atoms = wide(dictionary.bank.to(cells.device))
+            of_concepts = ((slopes @ atoms.T)[which] * wide(codes)).sum(dim=(1, 2))
+            ways = wide(cells if dictionary.offset is None else cells - offset).flatten(1) @ slopes.flatten(1).T
+            whole_way = ways.gather(1, which[:, None])[:, 0]
             missed = whole_way - of_concepts.sum(dim=1)
             gap = wide(whole) - wide(base) - whole_way
     return Contributions(of_concepts.float(), missed.float(), base, gap.float())

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.optimize import nnls
 
 from whatwhere.engine._alternating import FIRST_SWEEPS, MOST_SEEDS, SWEEPS, Plan, check_rank, one_pass
 from whatwhere.engine._rows import Remainder, Rows, exact_products, wide
@@ -144,6 +143,8 @@ def _run(rows: Rows, atoms: list[_Atom], rank: int, plan: Plan) -> Iterator[Fact
 
 def _improved(rows: Rows, atoms: list[_Atom], done: Pass) -> tuple[list[_Atom], Tensor, float]:
     """Set each atom in turn to its best mixture; returns atoms, the lengths that they had, and the squared error."""
+    from scipy.optimize import nnls  # takes a quarter of a second to load, and this method is seldom asked for
+
     gradient, gram = done.gradient.cpu(), done.gram.cpu()
     old = torch.stack([atom.vector for atom in atoms])
     bank, left, new = old.clone(), gradient.clone(), list(atoms)

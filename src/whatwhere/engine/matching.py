@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from whatwhere.engine._checks import integer
 from whatwhere.engine._rows import like_matrix, wide
@@ -65,6 +64,8 @@ def match(first: Tensor, second: Tensor, *, signless: bool = False) -> tuple[Ten
     >>> permutation, cosines.tolist()
     (tensor([1, 2, 0]), [1.0, 1.0, 1.0])
     """
+    from scipy.optimize import linear_sum_assignment  # takes a quarter of a second to load, which few need
+
     cosines = _cosines(*_banks(first, second)).cpu()
     if signless:
         cosines = cosines.abs()

@@ -130,7 +130,8 @@ def to_pixels(array: NDArray[Any], name: str) -> NDArray[np.float32]:
     ValueError
         If the shape is another, or values are masked, NaN, infinite or outside [0, 1].
     """
-    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+    masked = type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray)  # np.ma takes long to load
+    if masked and np.ma.is_masked(array):
         count = int(np.ma.getmaskarray(array).sum())
         raise ValueError(f"{name}: {count} of {array.size} values are masked; fill them: array.filled(0).")
     plain = np.asarray(array)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from whatwhere.concepts.photos import Input, PhotoSet, iterate_inputs, prepare
+from whatwhere.engine._rows import finite_rows
 from whatwhere.engine.caching import rows_of
 from whatwhere.engine.encoder import Look
 from whatwhere.pixels.contents import contents_of, photo_digest
@@ -196,7 +197,7 @@ class Looker:
         names = [shown.name for shown in batch]
         look = self._concepts.encoder.look(images)
         self.n_forwards += len(names)
-        finite = torch.isfinite(look.cells).flatten(1).all(dim=1) & torch.isfinite(look.logits).all(dim=1)
+        finite = finite_rows(look.cells) & finite_rows(look.logits)
         if not finite.all():
             raise FloatingPointError(
                 f"images: {names[int((~finite).nonzero()[0])]!r} gives features or logits that are NaN or infinite. "

@@ -15,7 +15,7 @@ from whatwhere.strategies._looking import Looker, Seen
 from whatwhere.strategies.graph import StrategyGraph
 from whatwhere.strategies.groups import shares_of
 from whatwhere.strategies.heads import AffineEffects, affine_ledger, curved_effects
-from whatwhere.strategies.layout import Layout, need_sklearn, place, principal
+from whatwhere.strategies.layout import Layout, need_for_tsne, place, principal
 from whatwhere.strategies.ledger import ARRAYS, Ledger
 from whatwhere.strategies.muting import Muting, effect, predicted, probability
 from whatwhere.strategies.thumbnails import thumbnail
@@ -80,9 +80,9 @@ class StrategiesRun:
                 "images: wanted photos of the class, read as it or not, for population='labelled'; the bank has only "
                 f"those that are predicted as {bank.target_name}."
             )
-        if method.layout == "tsne":
-            need_sklearn("layout='tsne'")
         self.total = len(bank.images) if images is None else count_images(images)
+        if method.layout == "tsne":
+            need_for_tsne(self.total)
         self._truth = Truth(labels, model.class_names, expected=self.total)
         if self._labels_by_class and not self._truth.given:
             raise ValueError(

@@ -152,7 +152,7 @@ class Strategies:
         FloatingPointError
             If features are NaN or infinite; the message names the photo.
         ImportError
-            If ``layout="tsne"`` and scikit-learn is not installed.
+            If ``layout="tsne"``, for more than 500 photos, and scikit-learn is not installed.
 
         Warns
         -----

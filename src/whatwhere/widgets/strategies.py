@@ -511,10 +511,10 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
 
 
 def _as_job(graph: Any) -> Job[StrategyGraph]:
-    from whatwhere.strategies.graph import StrategyGraph
-
     if isinstance(graph, Job):
         return graph
+    from whatwhere.strategies.graph import StrategyGraph
+
     if not isinstance(graph, StrategyGraph):
         raise TypeError(
             "graph: wanted a StrategyGraph or a Job that makes one, as the run and submit of Strategies give, got "

@@ -10,8 +10,9 @@ import torch
 
 import whatwhere as ww
 from whatwhere import zoo
+from whatwhere.nets.same_padding import SamePadConv2d
 from whatwhere.pixels.images import read_photo
-from whatwhere.zoo import SamePadConv2d, efficientnet_lite0
+from whatwhere.zoo import efficientnet_lite0
 
 
 def test_coffee_is_an_espresso(model, photos):

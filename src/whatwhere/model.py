@@ -346,9 +346,9 @@ class VisionModel:
         Tensor of shape (1, C, h, w)
             On the model's device, in the network's own precision, channels last.
         """
-        planes = np.moveaxis(self.preprocess.normalise(pixels), -1, 0)[np.newaxis]
-        tensor = torch.from_numpy(np.ascontiguousarray(planes)).to(self.device, _precision_of(self.net))
-        return tensor.contiguous(memory_format=torch.channels_last)
+        numbers = np.ascontiguousarray(self.preprocess.normalise(pixels))  # their channels are last already
+        tensor = torch.from_numpy(numbers)[None].to(self.device, _precision_of(self.net))
+        return tensor.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
     def logits(self, batch: Tensor) -> Tensor:
         """Run the network as it is, whatever the plan.

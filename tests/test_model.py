@@ -10,8 +10,9 @@ import torch
 
 import whatwhere as ww
 from whatwhere import zoo
+from whatwhere.nets.same_padding import SamePadConv2d
 from whatwhere.pixels.images import read_photo
-from whatwhere.zoo import SamePadConv2d, efficientnet_lite0
+from whatwhere.zoo import efficientnet_lite0
 
 
 def test_coffee_is_an_espresso(model, photos):
@@ -365,3 +366,12 @@ def test_what_was_looked_up_is_kept_while_the_network_stays(toy):
     assert [ask(), ask()] == [3, 3], "a write past PyTorch's counters shows in the next fingerprint"
     model.plan = replace(model.plan, channels_last=not model.plan.channels_last)
     assert ask() == 4
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_callers_autocast_is_set_aside_and_comes_back(model, inside):
+    x = torch.ones(2, 2)
+    with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+        with model.computing():
+            assert (x @ x).dtype == torch.float32
+        assert (x @ x).dtype == (torch.bfloat16 if inside else torch.float32)

@@ -269,7 +269,8 @@ class VisionModel:
             Nothing; leaving the block restores what was.
         """
         mode = torch.enable_grad() if gradients else torch.inference_mode()
-        plain = torch.autocast(self.device.type, enabled=False)  # the caller may be inside one
+        inside = torch.is_autocast_enabled(self.device.type)  # the caller may be, of which nothing shall come
+        plain = torch.autocast(self.device.type, enabled=False) if inside else contextlib.nullcontext()
         here = torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
         with device_lock(str(self.device)), mode, plain, here, self._alias.using(refresh=refresh):
             yield

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torchvision
 from torch import nn
-from torch.nn import functional
 from torchvision.models import EfficientNet_B0_Weights
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
 
 from whatwhere.model import VisionModel
+from whatwhere.nets.same_padding import SamePadConv2d
 from whatwhere.pixels.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -190,30 +190,6 @@ def _efficientnet_lite(name: str, num_classes: int = _IMAGENET_CLASSES) -> Effic
     _replace(net, nn.SiLU, lambda _: nn.ReLU6(inplace=True))
     _replace(net, nn.Conv2d, _same_padded)
     return net.eval()
-
-
-class SamePadConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding: the odd pixel goes to the right and to the bottom."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pad so that the output has ceil(input / stride) pixels a side, then convolve.
-
-        Parameters
-        ----------
-        x : Tensor of shape (N, C, H, W)
-            The input.
-
-        Returns
-        -------
-        Tensor of shape (N, C_out, ceil(H / stride), ceil(W / stride))
-            The output.
-        """
-        pads = [
-            max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            for size, stride, kernel in zip(x.shape[-2:], self.stride, self.kernel_size, strict=True)
-        ]
-        top, left = pads[0] // 2, pads[1] // 2
-        return super().forward(functional.pad(x, (left, pads[1] - left, top, pads[0] - top)))
 
 
 def _no_squeeze_excitation(*_: Any, **__: Any) -> nn.Module:

@@ -69,6 +69,53 @@ def test_cut_out_windows_are_enlarged_in_order():
     torch.testing.assert_close(cut_out(images, [(0, 0, 24, 30)]), images)
 
 
+def enlarged_by_pytorch(images, boxes):
+    """The same crops, one after the other, in a layout for which PyTorch interpolates both axes at once."""
+    size = tuple(images.shape[-2:])
+    crops = [image[None, :, t:b, l:r].contiguous() for image in images for t, l, b, r in boxes]  # noqa: E741
+    return torch.cat([nn.functional.interpolate(crop, size, mode="bilinear", align_corners=False) for crop in crops])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("size", "patch"),
+    [((224, 224), (64, 64)), ((37, 53), (11, 17)), ((7, 40), (1, 13)), ((9, 9), (9, 5)), ((6, 5), (6, 5))],
+    ids=["usual", "odd", "rows of one pixel", "as high as the image", "the whole image"],
+)
+def test_crops_with_channels_last_are_those_of_pytorch(size, patch, dtype):
+    """Windows reach the edges, and no distance between two of them divides the sides."""
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, *size).to(dtype).contiguous(memory_format=torch.channels_last)
+    boxes = windows(size, patch)
+    crops = cut_out(images, boxes)
+    assert crops.is_contiguous(memory_format=torch.channels_last)
+    assert crops.dtype == dtype
+    room = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 0.01}[dtype]
+    torch.testing.assert_close(crops, enlarged_by_pytorch(images, boxes), rtol=0, atol=room)
+
+
+def test_a_slope_enlarged_is_a_slope():
+    """Two pixels of 0 and 1, thrice as wide: thirds between their centres, and constant beyond them."""
+    image = torch.tensor([[5.0, 0.0, 1.0, 5.0, 5.0, 5.0]]).repeat(6, 1)[None, None]
+    crop = cut_out(image.contiguous(memory_format=torch.channels_last), [(2, 1, 4, 3)])
+    torch.testing.assert_close(crop[0, 0], torch.tensor([0, 0, 1 / 3, 2 / 3, 1, 1]).repeat(6, 1))
+
+
+@everyday
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(1, 5), st.integers(1, 2), st.data())
+def test_crops_do_not_depend_on_the_layout(size, channels, count, data):
+    patch = tuple(data.draw(st.integers(1, side)) for side in size)
+    top, left = (data.draw(st.integers(0, side - part)) for side, part in zip(size, patch, strict=True))
+    box = (top, left, top + patch[0], left + patch[1])
+    images = torch.rand(count, channels, *size, generator=torch.Generator().manual_seed(top * 41 + left))
+    last = cut_out(images.contiguous(memory_format=torch.channels_last), [box, box])
+    assert last.shape == (2 * count, channels, *size)
+    torch.testing.assert_close(last, enlarged_by_pytorch(images, [box, box]), rtol=0, atol=1e-5)
+    shown = images[:, :, top : box[2], left : box[3]]
+    assert (last[::2].amin((2, 3)) >= shown.amin((2, 3)) - 1e-6).all()
+    assert (last[1::2].amax((2, 3)) <= shown.amax((2, 3)) + 1e-6).all()
+
+
 # -- on photos --------------------------------------------------------------------------------------------------------
 
 

@@ -154,6 +154,17 @@ def test_small_whole_numbers_make_ties_and_dependence(rank, p, numbers, levels):
     assert is_optimal(bank, a, nnls(bank, a))
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1.0, 1e16, 1e30])
+def test_rows_that_float32_cannot_square(size):
+    """Rows of float32 are measured in float32 where that is exact enough; the codes are the same."""
+    bank, a = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([[2.0, 1.0], [1.0, -3.0], [0.0, 0.0]])
+    codes = nnls(bank, a * size)
+    assert codes.dtype == torch.float32
+    assert (codes / size).tolist() == [pytest.approx([1, 1]), [pytest.approx(1), 0], [0, 0]]
+    mixed = nnls(bank, torch.cat([a, a * size]))
+    assert torch.equal(mixed[3:], codes)
+
+
 @pytest.mark.parametrize("size", [1e-200, 1e-30, 1e30, 1e150])
 def test_scales_of_either_side(size):
     rng = np.random.default_rng(8)

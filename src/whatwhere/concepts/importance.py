@@ -103,19 +103,23 @@ def _share_out(encoder: Encoder, dictionary: Dictionary, nodes: int, batch: tupl
     places, weights = np.polynomial.legendre.leggauss(nodes)
     with encoder.model.computing(gradients=True, refresh=False):
         cells, codes = cells.detach().clone(), codes.detach().clone()
-        offset = cells.new_zeros(cells.shape[-1]) if dictionary.offset is None else dictionary.offset.to(cells)
-        way = cells - offset
+        way, offset = cells, cells.new_zeros(cells.shape[-1])
+        if dictionary.offset is not None:
+            offset = dictionary.offset.to(cells)
+            way = cells - offset
         gradient = torch.zeros_like(cells)
         for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-            point = (offset + float(place) * way).requires_grad_()
+            point = (float(place) * way).add_(offset).requires_grad_()
             logits = encoder.decode(point, prefix).gather(1, classes[:, None]).sum()
-            gradient += float(weight) * torch.autograd.grad(logits, point)[0]
+            gradient.add_(torch.autograd.grad(logits, point)[0], alpha=float(weight))
         with torch.no_grad():
             base = encoder.decode(offset.expand_as(cells), prefix).gather(1, classes[:, None])[:, 0]
             whole = encoder.decode(cells, prefix).gather(1, classes[:, None])[:, 0]
             slope, codes, atoms = wide(gradient), wide(codes), wide(dictionary.bank.to(cells.device))
             of_concepts = (slope @ atoms.T * codes).sum(dim=(1, 2))
-            whole_way = (wide(way) * slope).sum(dim=(1, 2, 3))  # the concepts' part and what they miss
+            whole_way = torch.linalg.vecdot(
+                wide(way).flatten(1), slope.flatten(1)
+            )  # the concepts' part and what they miss
             missed = whole_way - of_concepts.sum(dim=1)
             gap = wide(whole) - wide(base) - whole_way
     return Contributions(of_concepts.float(), missed.float(), base, gap.float())

@@ -31,7 +31,6 @@ SWEEPS = 3  # over the atoms, a pass: cheap beside the pass itself
 FIRST_SWEEPS = 10  # from codes of zero
 MOST_SEEDS = 3  # times that an atom is revived
 _LARGE = 0.2  # relative error from which products are exact enough: to a millionth of it in float32
-_SCALES = 2.0**-50, 2.0**50  # of activations whose products stay within float32: no copy of them is made
 
 
 @dataclass(frozen=True)
@@ -169,9 +168,8 @@ def _by_products(rows: Rows, codes: Tensor | None, bank: Tensor, sweeps: int) ->
     """Make a pass without the residual."""
     update, out = _Codes(bank, sweeps), bank.new_zeros(rows.n, len(bank)) if codes is None else codes.clone()
     back, q = wide(torch.zeros_like(bank)), torch.zeros_like(update.gram)
-    inner, safe = q.new_zeros(()), _SCALES[0] <= rows.scale <= _SCALES[1]
-    scale = rows.scale if safe else 1.0
-    for place, block in rows.unscaled() if safe else rows:
+    inner, (scale, blocks) = q.new_zeros(()), rows.undivided()
+    for place, block in blocks:
         products = (bank @ block.T).div_(scale)
         u = update(out[place], products)
         out[place] = u.T

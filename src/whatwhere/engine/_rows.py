@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MATRIX = 2
 _MOST_BITS = 100  # scaling by more would leave float32
+_SCALES = 2.0**-50, 2.0**50  # of activations whose products stay within float32
+_SQUARES = 1e-30, 1e37  # mean square and sum between which float32 loses nothing but rounding
 
 
 def wide(x: Tensor) -> Tensor:
@@ -25,9 +27,19 @@ def wide(x: Tensor) -> Tensor:
 
 
 def squares_of(x: Tensor) -> float:
-    """Return the sum of squares, added up in float64."""
-    x = x.cpu() if x.device.type == "mps" else x
-    return float(torch.linalg.vector_norm(x, dtype=torch.float64) ** 2)
+    """Return the sum of squares (n, p): of each row in its own precision, and of all of them in float64."""
+    squares = _squares_of_rows(x)
+    if _SQUARES[0] * x.numel() <= squares <= _SQUARES[1] or x.dtype == torch.float64:
+        return squares
+    largest = float(x.abs().max())
+    if not 0 < largest < math.inf:
+        return squares
+    size = 2.0 ** math.frexp(largest)[1]  # a power of two: what is divided by it is what it was, but for its unit
+    return _squares_of_rows(x / size) * size**2
+
+
+def _squares_of_rows(x: Tensor) -> float:
+    return float(wide(torch.linalg.vector_norm(x, dim=1)).square().sum())
 
 
 def finite_rows(x: Tensor) -> Tensor:
@@ -94,6 +106,10 @@ class Blocks(Protocol):
         """Go through the blocks of rows in order."""
         ...
 
+    def undivided(self) -> tuple[float, Iterator[tuple[slice, Tensor]]]:
+        """Return a power of two and the blocks that products of are still to be divided by."""
+        ...
+
 
 def _parts(block: Tensor, chunk: int) -> Iterator[Tensor]:
     return (block[first : first + chunk] for first in range(0, len(block), chunk))
@@ -149,6 +165,24 @@ class Rows:
                 yield slice(start, start + len(part)), part.to(self.device, self.dtype)
                 start += len(part)
 
+    def undivided(self) -> tuple[float, Iterator[tuple[slice, Tensor]]]:
+        """Return a divisor, the scale, and the blocks as they were given: no copy is made where products of them fit.
+
+        Elsewhere the divisor is 1, and the blocks are divided already. Numbers are the same either way.
+        """
+        fit = _SCALES[0] <= self.scale <= _SCALES[1]
+        return (self.scale, self.unscaled()) if fit else (1.0, iter(self))
+
+    def sample(self, step: int, seed: int) -> Tensor:
+        """Return one row of every `step` by chance, undivided, in order and in one loop; blocks play no part in it."""
+        firsts = torch.arange(0, self.n - step + 1, step)
+        drawn = firsts + torch.randint(step, firsts.shape, generator=torch.Generator().manual_seed(seed))
+        found = []
+        for place, block in self.unscaled():
+            low, high = torch.searchsorted(drawn, torch.tensor([place.start, place.stop])).tolist()
+            found.append(block[(drawn[low:high] - place.start).to(block.device)])
+        return torch.cat(found)
+
     def take(self, indices: Sequence[int]) -> Tensor:
         """Return some rows, in the order asked for, in one loop."""
         wanted, found = set(indices), dict[int, Tensor]()
@@ -167,3 +201,7 @@ class Remainder:
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
         for place, block in self._rows:
             yield place, torch.addmm(block, self._codes[place], self._bank, alpha=-1)
+
+    def undivided(self) -> tuple[float, Iterator[tuple[slice, Tensor]]]:
+        """Return 1, and what is left of the rows at their scale."""
+        return 1.0, iter(self)

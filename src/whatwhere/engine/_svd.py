@@ -38,8 +38,9 @@ def signed_energy(rows: Blocks, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Return the energy of the positive and of the negative parts of A V, each (count,) in float64."""
     narrow = vectors.to(rows.device, rows.dtype)
     up, down = vectors.new_zeros(vectors.shape[1]), vectors.new_zeros(vectors.shape[1])
-    for _, block in rows:
-        images = block @ narrow
+    scale, blocks = rows.undivided()
+    for _, block in blocks:
+        images = (block @ narrow).div_(scale)
         up += wide(images.relu().square().sum(dim=0))
         down += wide((-images).relu().square().sum(dim=0))
     return up, down
@@ -64,8 +65,9 @@ def _through(rows: Blocks, basis: Tensor) -> tuple[Tensor, Tensor]:
     """Return A'(A V) and (A V)'(A V)."""
     narrow = basis.T.to(rows.device, rows.dtype).contiguous()  # a wide matrix on the left is multiplied fastest
     back, gram = torch.zeros_like(basis.T), basis.new_zeros(basis.shape[1], basis.shape[1])
-    for _, block in rows:
-        images = narrow @ block.T
+    scale, blocks = rows.undivided()
+    for _, block in blocks:
+        images = (narrow @ block.T).div_(scale)
         back += wide(images @ block)
         gram += wide(images @ images.T)
-    return back.T, gram
+    return back.T / scale, gram

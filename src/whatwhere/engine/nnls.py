@@ -32,6 +32,7 @@ _OPTIMAL = 1e-10  # largest cosine of an idle atom with the residual, in lengths
 _INDEPENDENT = 1e-13  # singular values of a support below this share of the largest are none
 _TAME = 1e-4  # smallest over largest singular value of a bank whose supports are solved by Cholesky factors
 _SIZES = 1e-100, 1e100  # of rows whose squares stay within float64
+_PLAIN = 1e-12, 1e15  # lengths of rows whose squares stay within float32, but for what is nothing beside the others
 _SAME = 1e-14  # distance of unit vectors that point the same way; their cosine would resolve 1e-8 only
 
 
@@ -101,7 +102,8 @@ def nnls(bank: Tensor, activations: Tensor, *, start: Tensor | None = None, chun
         for first in range(0, len(a), chunk):
             part = slice(first, first + chunk)
             guess = None if start is None else start[part].to(problem.device, torch.float64)
-            out[part] = problem.solve(wide(a[part].to(w.device)), guess).to(out)
+            rows = a[part].to(w.device)
+            out[part] = problem.solve(wide(rows), guess, _lengths(rows)).to(out)
     return out
 
 
@@ -121,13 +123,15 @@ class _Problem:
         values = torch.linalg.svdvals(self.r)
         self.tame = len(values) == len(self.kept) > 0 and bool(values[-1] >= _TAME * values[0])
 
-    def solve(self, rows: Tensor, start: Tensor | None) -> Tensor:
-        """Return the codes (m, r) of rows (m, p)."""
+    def solve(self, rows: Tensor, start: Tensor | None, norms: Tensor | None) -> Tensor:
+        """Return the codes (m, r) of rows (m, p), whose lengths (m, 1) are `norms` where they are known."""
         out = rows.new_zeros(len(rows), self.rank)
         if not len(self.kept):
             return out
-        rows, sizes = _within_range(rows)
-        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        sizes = None
+        if norms is None:
+            rows, sizes = _within_range(rows)
+            norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         targets = rows @ self.q / torch.where(norms > 0, norms, 1)
         scale = norms if sizes is None else norms * sizes
         begin = targets.new_zeros(len(rows), len(self.kept))
@@ -205,6 +209,13 @@ class _Problem:
             missed = (targets - z @ self.r.T) @ self.r * support
             z = z + torch.cholesky_solve(missed[:, :, None], factors)[:, :, 0]
         return z * support
+
+
+def _lengths(rows: Tensor) -> Tensor | None:
+    """Return the lengths (m, 1) of float32 rows where it can square them all, as quick divisors; None where not."""
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    tame = rows.dtype == torch.float32 and bool(((lengths > _PLAIN[0]) & (lengths < _PLAIN[1])).all())
+    return wide(lengths) if tame else None
 
 
 def _within_range(rows: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -20,6 +20,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from whatwhere.nets.outputs import read_output
 from whatwhere.nets.pointwise import use_onednn
 from whatwhere.nets.replica import AliasReplica
+from whatwhere.nets.same_padding import avoid_copies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +172,7 @@ class Runner:
                 plan = replace(plan, folded=False)
         if mine and plan.precision == "float32" and self._device == "cpu" and not plan.compiled:
             use_onednn(own)
+            avoid_copies(own)
         if plan.precision != "float32":
             self.n_probes += 1
             _keep_head_in_float32(own, example, self._device)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from whatwhere.engine._alternating import one_pass
-from whatwhere.engine._rows import Rows, exact_products
-from whatwhere.engine._svd import nndsvd, unit_atoms
+from whatwhere.engine._rows import Rows
+from whatwhere.engine._svd import unit_atoms
 from whatwhere.engine.factors import relative_error
 from whatwhere.engine.nmf import INITS, encode, hals
 
@@ -358,61 +358,3 @@ def test_relative_error_of_blocks(planted):
     for a in (known.activations, known.activations.split(9)):
         told = relative_error(a, state.codes, state.bank, chunk=11)
         assert told == pytest.approx(direct_error(known.activations, state), rel=1e-5)
-
-
-# -- a sample first, of many rows -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def many():
-    """5,000 rows of 4 planted atoms, some rows of one atom alone."""
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.rand(5000, 4, generator=generator) ** 3
-    codes[::10] *= torch.eye(4).repeat(125, 1)
-    bank = unit_atoms(torch.rand(4, 30, generator=generator) ** 4)
-    return codes @ bank, bank
-
-
-def test_of_many_rows_a_sample_is_fitted_first(many, matched):
-    """The start is a fit already, found without the other rows; what follows is a fit to all of them."""
-    activations, bank = many
-    states = list(hals(activations, 4))
-    start = list(hals(activations, 4, iterations=0))
-    assert [state.iteration for state in start] == [0]
-    assert matched(start[0].bank, bank).min() > 0.99
-    assert start[0].error < 0.03
-    assert states[-1].converged
-    assert states[-1].error <= start[0].error
-    assert matched(states[-1].bank, bank).min() > 0.99
-    few = next(hals(activations[:4095], 4))  # one row fewer than where it begins
-    assert matched(few.bank, bank).min() < 0.9
-
-
-def test_a_sample_goes_by_the_seed_and_not_by_the_blocks(many):
-    activations, _ = many
-    state = last(hals(activations, 4, seed=3))
-    assert equal(last(hals(activations, 4, seed=3)), state)
-    parts = last(hals(list(activations.split(700)), 4, seed=3, chunk=999))
-    torch.testing.assert_close(parts.bank, state.bank, rtol=0, atol=1e-4)
-    other = next(hals(activations, 4, seed=4))
-    assert not torch.equal(other.bank, next(hals(activations, 4, seed=3)).bank)
-
-
-def test_a_sample_without_a_number_but_zero(matched):
-    """All that there is lies in one row, which the sample misses."""
-    bank = unit_atoms(torch.rand(1, 9, generator=torch.Generator().manual_seed(0)))
-    activations = torch.zeros(5000, 9)
-    activations[4999] = bank[0]
-    assert not Rows(activations, device=None, chunk=4096).sample(4, 0).any()
-    state = last(hals(activations, 1))
-    assert state.error < 1e-5
-    assert matched(state.bank, bank).min() > 0.999
-
-
-def test_too_small_a_sample_for_the_atoms_is_not_drawn():
-    """4,096 rows give 1,024, of which 200 atoms would have five each: the start is of all rows."""
-    activations = dense(0, n=4096, p=220, power=4)
-    with exact_products(torch.device("cpu")):
-        rows = Rows(activations, device=None, chunk=4096, signed=False)
-        wanted = nndsvd(rows, 200, 0)
-    assert torch.equal(next(hals(activations, 200, iterations=0)).bank, wanted)

@@ -30,15 +30,6 @@ def test_every_step_of_every_class_is_that_of_a_solo_run(planted, dtype):
             assert one.codes == pytest.approx(alone.codes, abs=1e-5 * float(alone.codes.max()))
 
 
-def test_a_class_of_many_rows_begins_with_the_sample_that_it_has_alone(planted):
-    given = [planted(n, 20, 4, noise=0.2, seed=k, dtype=torch.float64).activations for k, n in enumerate((4200, 80))]
-    together = list(hals_batched(given, 3, iterations=5, tolerance=0))
-    for k, a in enumerate(given):
-        for step, alone in enumerate(hals(a, 3, iterations=5, tolerance=0)):
-            assert together[step][k].error == pytest.approx(alone.error, abs=1e-9)
-            assert together[step][k].bank == pytest.approx(alone.bank, abs=1e-9)
-
-
 def test_classes_stop_where_they_would_alone(planted):
     given = classes(planted, torch.float64)
     final = last(hals_batched(given, 5))

@@ -47,15 +47,3 @@ def test_blocks_not_divided_are_those_of_the_loop_but_for_the_divisor(factor):
     divisor, blocks = left.undivided()
     assert divisor == 1
     assert torch.equal(torch.cat([block for _, block in blocks]), a / rows.scale - 1)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 2**31), st.data())
-def test_a_sample_has_one_row_of_every_few_whatever_the_blocks(n, step, seed, data):
-    a = torch.arange(1.0, n + 1)[:, None]
-    cuts = sorted(data.draw(st.lists(st.integers(1, n), max_size=3)))
-    blocks = [block for block in a.tensor_split(cuts) if len(block)]
-    chunk = data.draw(st.integers(1, n + 3))
-    drawn = (Rows(blocks, device=None, chunk=chunk).sample(step, seed)[:, 0] - 1).long()
-    assert (drawn // step).tolist() == list(range(n // step))
-    assert torch.equal(drawn + 1, Rows(a, device=None, chunk=7).sample(step, seed)[:, 0].long())

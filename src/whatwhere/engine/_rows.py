@@ -173,16 +173,6 @@ class Rows:
         fit = _SCALES[0] <= self.scale <= _SCALES[1]
         return (self.scale, self.unscaled()) if fit else (1.0, iter(self))
 
-    def sample(self, step: int, seed: int) -> Tensor:
-        """Return one row of every `step` by chance, undivided, in order and in one loop; blocks play no part in it."""
-        firsts = torch.arange(0, self.n - step + 1, step)
-        drawn = firsts + torch.randint(step, firsts.shape, generator=torch.Generator().manual_seed(seed))
-        found = []
-        for place, block in self.unscaled():
-            low, high = torch.searchsorted(drawn, torch.tensor([place.start, place.stop])).tolist()
-            found.append(block[(drawn[low:high] - place.start).to(block.device)])
-        return torch.cat(found)
-
     def take(self, indices: Sequence[int]) -> Tensor:
         """Return some rows, in the order asked for, in one loop."""
         wanted, found = set(indices), dict[int, Tensor]()

@@ -33,11 +33,6 @@ if TYPE_CHECKING:
 
 Init = Literal["nndsvd", "random"]
 INITS = ("nndsvd", "random")
-_CHUNK = 4096  # rows worked on at a time
-_MANY = 4096  # rows from which a sample is factorised first
-_ONE_OF, _MOST_SAMPLED = 4, 16384  # rows: of eight the sample's optimum is too far from that of all
-_ROWS_AN_ATOM = 8  # of the sample, at least
-_SAMPLE_ITERATIONS, _SAMPLE_TOLERANCE = 200, 1e-4
 
 
 def hals(
@@ -50,7 +45,7 @@ def hals(
     iterations: int = 200,
     seed: int = 0,
     device: torch.device | None = None,
-    chunk: int = _CHUNK,
+    chunk: int = 4096,
 ) -> Iterator[Factors]:
     """Factorise activations into codes and a bank, both at least 0, better and better.
 
@@ -62,8 +57,8 @@ def hals(
     rank : int
         Number r of atoms, 1 to min(n, p).
     init : {"nndsvd", "random"}
-        Where the bank begins: the non-negative parts of the leading singular vectors, fitted to a sample of the rows
-        first where there are 4096 or more; or random numbers. Not looked at if `start` is given.
+        Where the bank begins: the non-negative parts of the leading singular vectors, or random numbers. Not looked at
+        if `start` is given.
     start : tuple of (Tensor of shape (n, r), Tensor of shape (r, p)), optional
         Codes and bank to go on from; those of a former step go on as if it had never stopped, but for the atoms' right
         to be revived, which begins anew.
@@ -72,13 +67,11 @@ def hals(
     iterations : int, default 200
         Most iterations, at least 0. It does not change what they give: a shorter run is a prefix of a longer one.
     seed : int, default 0
-        Same seed, same factors, from 0 to 2^63 - 1; ``"nndsvd"`` uses it for the sketch of its singular vectors, and to
-        draw the sample.
+        Same seed, same factors, from 0 to 2^63 - 1; ``"nndsvd"`` uses it for the sketch of its singular vectors.
     device : torch.device, optional
         Where to compute; that of the activations by default. Blocks are moved there one at a time.
     chunk : int, default 4096
-        Most rows worked on at a time. Memory beyond A: 2 n r + 3 `chunk` p numbers, and those of the sample while it
-        begins, at most 16384 p.
+        Most rows worked on at a time. Memory beyond A: 2 n r + 3 `chunk` p numbers.
 
     Returns
     -------
@@ -104,10 +97,6 @@ def hals(
     without codes at first, so that the error does not rise. Where there is no residual to explain, as with more atoms
     than the data's rank, it stays dead: see `Factors.dead`.
 
-    Of n >= 4096 rows one of four, or more where the sample would pass 16384, are factorised first, to a ten-thousandth.
-    On five classes of photos (4,900 to 9,800 locations, rank 10 and 25) that took 0.6 of the time, for errors between
-    0.4 % lower and 0.25 % higher, 0.03 % lower in the mean: local optima of their own, as from another seed.
-
     An iteration is one pass of 2 n p r multiplications while the relative error is above 0.2, and of 3 n p r from there
     on; and 3 (n + p) r^2 for its sweeps.
 
@@ -127,7 +116,7 @@ def hals(
         codes, bank = check_start(start, rank, rows, signed=False)
         return alternate(rows, codes, bank, plan)
     with exact_products(rows.device):
-        bank = (begin if init == "nndsvd" else _random)(rows, rank, seed)
+        bank = (nndsvd if init == "nndsvd" else _random)(rows, rank, seed)
     return alternate(rows, None, bank, plan)
 
 
@@ -139,7 +128,7 @@ def encode(
     tolerance: float = 1e-5,
     iterations: int = 200,
     device: torch.device | None = None,
-    chunk: int = _CHUNK,
+    chunk: int = 4096,
 ) -> Iterator[Factors]:
     """Fit codes of at least 0 to a fixed bank, better and better.
 
@@ -184,35 +173,6 @@ def encode(
         return alternate(rows, None, atoms, plan)
     codes, _ = check_start((start, atoms), len(atoms), rows, signed=True)
     return alternate(rows, codes, atoms, plan)
-
-
-def begin(rows: Rows, rank: int, seed: int) -> Tensor:
-    """Return the bank that `hals` begins with: NNDSVD, of many rows that of a sample, fitted to the sample.
-
-    Parameters
-    ----------
-    rows : Rows
-        Activations.
-    rank : int
-        Number r of atoms.
-    seed : int
-        Of the sample, and of the sketch of singular vectors.
-
-    Returns
-    -------
-    Tensor of shape (r, p)
-        Atoms of length 1, or of zeros.
-    """
-    step = max(_ONE_OF, -(-rows.n // _MOST_SAMPLED))
-    if rows.n < _MANY or rows.n // step < _ROWS_AN_ATOM * rank:
-        return nndsvd(rows, rank, seed)
-    sample = rows.sample(step, seed)
-    if not sample.any():  # all that is not 0 lies in other rows
-        return nndsvd(rows, rank, seed)
-    some = Rows(sample, device=rows.device, chunk=_CHUNK, signed=False)
-    plan = Plan(_update_bank, _SAMPLE_ITERATIONS, _SAMPLE_TOLERANCE)
-    *_, last = alternate(some, None, nndsvd(some, rank, seed), plan)
-    return last.bank
 
 
 def _random(rows: Rows, rank: int, seed: int) -> Tensor:

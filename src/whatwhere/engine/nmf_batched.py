@@ -15,8 +15,8 @@ import torch
 from whatwhere.engine._alternating import FIRST_SWEEPS, MOST_SEEDS, SWEEPS, Plan, check_rank
 from whatwhere.engine._checks import integer
 from whatwhere.engine._rows import Rows, exact_products, wide
+from whatwhere.engine._svd import nndsvd
 from whatwhere.engine.factors import Factors
-from whatwhere.engine.nmf import begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ def _run(rows: list[Rows], rank: int, seed: int, plan: Plan) -> Iterator[tuple[F
     starts = []
     for one in rows:
         with exact_products(one.device):
-            starts.append(begin(one, rank, seed))
+            starts.append(nndsvd(one, rank, seed))
         yield None
     with exact_products(rows[0].device):
         stack = _stacked(rows, starts)

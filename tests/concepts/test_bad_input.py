@@ -316,8 +316,13 @@ def test_running_out_of_memory_halves_the_batch(small, pictures, extract, fit_on
 def test_running_out_of_memory_behind_the_layer(small, pictures, extract, monkeypatch, of_gradients):
     """Where logits are decoded from features, and where their gradients are taken."""
     images = pictures(11)
-    wanted = extract(small(batch_size=8), images, layer="0")
-    model = small(batch_size=8)
+
+    def curved():  # behind an affine head one gradient serves all photos
+        maps = nn.Sequential(nn.Conv2d(3, 12, 4, stride=4), nn.ReLU())
+        return nn.Sequential(maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4))
+
+    wanted = extract(small(curved(), batch_size=8), images, layer="0")
+    model = small(curved(), batch_size=8)
     cut = model.cut("0")
     decoder = cut._decoder
 

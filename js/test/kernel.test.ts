@@ -47,7 +47,7 @@ describe("kernel", () => {
   });
 
   it("is silent as soon as the host says that the kernel restarts or is gone, without being asked", () => {
-    for (const status of ["restarting", "autorestarting", "terminating", "dead", "disposed"]) {
+    for (const status of ["restarting", "autorestarting", "starting", "terminating", "dead", "disposed"]) {
       const slots = { statusChanged: new Set<Slot>(), disposed: new Set<Slot>() };
       const signalOf = (of: Set<Slot>) => ({
         connect: (slot: Slot) => of.add(slot),

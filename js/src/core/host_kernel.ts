@@ -14,8 +14,14 @@ export interface HostKernel {
   disposed?: HostSignal;
 }
 
-/** What a kernel is on its way from one life to the next, or to none. */
-const GONE: ReadonlySet<unknown> = new Set(["restarting", "autorestarting", "terminating", "dead"]);
+/** What a kernel is on its way from one life to the next, or to none; "starting" comes after the old one's last words. */
+const GONE: ReadonlySet<unknown> = new Set([
+  "restarting",
+  "autorestarting",
+  "starting",
+  "terminating",
+  "dead",
+]);
 
 /**
  * Listens to the host's kernel, where the host shows it, until a signal aborts.

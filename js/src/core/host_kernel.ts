@@ -14,31 +14,30 @@ export interface HostKernel {
   disposed?: HostSignal;
 }
 
-/** What a kernel is on its way from one life to the next, or to none; "starting" comes after the old one's last words. */
-const GONE: ReadonlySet<unknown> = new Set([
-  "restarting",
-  "autorestarting",
-  "starting",
-  "terminating",
-  "dead",
-]);
+/** What a kernel is on its way from one life to the next, or to none. */
+const GONE: ReadonlySet<unknown> = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
 /**
  * Listens to the host's kernel, where the host shows it, until a signal aborts.
  *
  * @param manager - the host's manager of widgets
- * @param gone - called when all that lived in the kernel is lost
+ * @param gone - called when the kernel answers no more; with true if all that lived in it is lost
  * @param signal - ends the listening
  * @returns looks whether there is a kernel now that was not there before
  */
-export function watchHost(manager: unknown, gone: () => void, signal: AbortSignal): () => void {
+export function watchHost(
+  manager: unknown,
+  gone: (forGood: boolean) => void,
+  signal: AbortSignal,
+): () => void {
   let watched: HostKernel | null = null;
   const onStatus: Slot = (_, status) => {
-    if (GONE.has(status)) gone();
+    if (GONE.has(status)) gone(true);
   };
+  const onDisposed: Slot = () => gone(false);
   const leave = () => {
     watched?.statusChanged?.disconnect(onStatus);
-    watched?.disposed?.disconnect(gone);
+    watched?.disposed?.disconnect(onDisposed);
     watched = null;
   };
   signal.addEventListener("abort", leave, { once: true });
@@ -49,6 +48,6 @@ export function watchHost(manager: unknown, gone: () => void, signal: AbortSigna
     leave();
     watched = kernel;
     kernel.statusChanged?.connect(onStatus);
-    kernel.disposed?.connect(gone);
+    kernel.disposed?.connect(onDisposed);
   };
 }

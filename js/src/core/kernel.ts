@@ -61,6 +61,8 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
   /** Ends the wait for the answer to the one ping that may be under way. */
   #waiting: ReturnType<typeof setTimeout> | undefined;
   #asked = new Map<string, (reply: Told) => void>();
+  /** The process that the view's other half lived in has ended. */
+  #lost = false;
   /** Looks whether the host has a kernel to listen to. */
   #watch: () => void = () => undefined;
 
@@ -85,7 +87,7 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
     );
     for (const name of hearing.traits) listen(model, `change:${name}`, () => this.#sign(), signal);
     signal.addEventListener("abort", () => clearTimeout(this.#waiting), { once: true });
-    this.#watch = watchHost(model.widget_manager, () => this.#lose(), signal);
+    this.#watch = watchHost(model.widget_manager, (forGood) => this.#lose(forGood), signal);
     this.#watch();
   }
 
@@ -100,7 +102,7 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
 
   /** Asks for a sign of life, unless one is recent or a ping is under way. */
   poke(): void {
-    if (this.#state === "saved" || this.#waiting !== undefined || this.#signal.aborted) return;
+    if (this.#state === "saved" || this.#waiting !== undefined || this.#lost || this.#signal.aborted) return;
     this.#watch();
     if (performance.now() - this.#heard < STALE_AFTER) return;
     this.#waiting = setTimeout(() => {
@@ -150,14 +152,16 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
   }
 
   #sign(): void {
+    if (this.#lost) return;
     this.#heard = performance.now();
     clearTimeout(this.#waiting);
     this.#waiting = undefined;
     this.#become("alive");
   }
 
-  /** What answered is no more. */
-  #lose(): void {
+  /** What answered is no more; for good, what was still on its way from it is no sign of life. */
+  #lose(forGood = false): void {
+    this.#lost ||= forGood;
     this.#heard = Number.NEGATIVE_INFINITY;
     clearTimeout(this.#waiting);
     this.#waiting = undefined;

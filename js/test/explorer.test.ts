@@ -7,6 +7,7 @@ import { FakeModel, makeSelection, managerOf } from "./fake";
 
 const FOUND: Found = {
   photos: 60,
+  strip: 60,
   unreadable: [],
   classes: [
     { id: 0, name: "tench", photos: 44 },
@@ -169,6 +170,50 @@ describe("whose concepts are shown", () => {
     const { find } = await show({ _found: { ...FOUND, note: "1 photo is read as puffer" } });
     expect(find(".note").textContent).toBe("1 photo is read as puffer");
     expect(find(".note").hidden).toBe(false);
+  });
+});
+
+describe("the field for photos that are not in the strip", () => {
+  const MANY: Found = { ...FOUND, photos: 20_000, strip: 2000 };
+
+  it("is there where there are some, and says how many", async () => {
+    expect((await show()).find(".finder").hidden).toBe(true);
+    const { find } = await show({ _found: { ...MANY, unreadable: ["x"] } });
+    expect(find(".finder").hidden).toBe(false);
+    expect(find(".finder").textContent).toBe("The strip has 2,000 of 19,999 photos. Go to another:");
+  });
+
+  it("asks Python, and offers what it may stand for", async () => {
+    const { fake, find } = await show({ _found: MANY });
+    const field = find<HTMLInputElement>(".find");
+    const type = (text: string) => {
+      field.value = text;
+      field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    };
+    const answer = async (content: object) => {
+      fake.receive({ ...content, rid: fake.sent.filter(({ kind }) => kind === "find").at(-1)?.rid });
+      await frame();
+    };
+    type(" cat ");
+    await answer({
+      kind: "refused",
+      message: "2 names have 'cat' in them:",
+      suggestions: ["cat 1", "cat 2"],
+    });
+    expect(find(".finder [role=status]").textContent).toContain("2 names");
+    find(".near button:last-child").click();
+    expect(fake.sent.filter(({ kind }) => kind === "find").map(({ query }) => query)).toEqual([
+      "cat",
+      "cat 2",
+    ]);
+    await answer({ kind: "applied" });
+    expect([field.value, find(".near").hidden]).toEqual(["", true]);
+  });
+
+  it("needs the kernel", async () => {
+    const { find } = await show({ _found: MANY, _kernel: false });
+    expect(find<HTMLInputElement>(".find").disabled).toBe(true);
+    expect(find(".find").title).toContain("needs a notebook");
   });
 });
 

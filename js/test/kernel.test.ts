@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ANSWER_WITHIN, Kernel, STALE_AFTER } from "../src/core/kernel";
 import { FakeModel, makeState } from "./fake";
 
+type Slot = (sender: unknown, status?: unknown) => void;
+
 function start(more = {}) {
   const fake = new FakeModel(makeState(more));
   const ending = new AbortController();
@@ -42,6 +44,38 @@ describe("kernel", () => {
     fake.set("_seq", 2);
     expect(kernel.state).toBe("alive");
     expect(changed).toHaveBeenCalledTimes(2);
+  });
+
+  it("is silent as soon as the host says that the kernel restarts or is gone, without being asked", () => {
+    for (const status of ["restarting", "autorestarting", "terminating", "dead", "disposed"]) {
+      const slots = { statusChanged: new Set<Slot>(), disposed: new Set<Slot>() };
+      const signalOf = (of: Set<Slot>) => ({
+        connect: (slot: Slot) => of.add(slot),
+        disconnect: (slot: Slot) => of.delete(slot),
+      });
+      const host = {
+        statusChanged: signalOf(slots.statusChanged),
+        disposed: signalOf(slots.disposed),
+      };
+      const fake = new FakeModel(makeState());
+      const manager: { kernel: typeof host | null } = { kernel: null };
+      fake.widget_manager = manager as never;
+      const ending = new AbortController();
+      const kernel = new Kernel(fake.model, ending.signal, () => undefined);
+      manager.kernel = host; // the notebook connects after the view is drawn
+      kernel.poke();
+      fake.receive({ kind: "welcome", rid: fake.sent[0]?.rid });
+      for (const calm of ["busy", "idle"]) for (const slot of slots.statusChanged) slot(host, calm);
+      expect(kernel.state).toBe("alive");
+      const before = fake.sent.length;
+      if (status === "disposed") for (const slot of slots.disposed) slot(host);
+      else for (const slot of slots.statusChanged) slot(host, status);
+      expect([kernel.state, kernel.reachable, fake.sent.length]).toEqual(["silent", false, before]);
+      fake.set("_seq", 9); // the last words of a process that has ended are no sign of life
+      expect(kernel.state).toBe(status === "disposed" ? "alive" : "silent");
+      ending.abort();
+      expect(slots.statusChanged.size + slots.disposed.size).toBe(0);
+    }
   });
 
   it("is silent when sending fails", () => {

@@ -1,9 +1,10 @@
 // @vitest-environment happy-dom
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { quantity } from "../src/core/format";
 import { keyOf } from "../src/core/wire";
 import { aboutOf } from "../src/views/attribution/controls";
 import { LayerStore } from "../src/views/attribution/layers";
+import { joinSnapshots, layOut } from "../src/views/attribution/multiples";
 import { cellOn } from "../src/views/attribution/panels";
 import { derivePanels, deriveShown, joinStatus, PlaneStore, statusOf } from "../src/views/attribution/state";
 import { panelWords } from "../src/views/attribution/words";
@@ -56,6 +57,74 @@ describe("several methods", () => {
     const [fine, coarse] = derive().panels.map(panelWords);
     expect(fine).toBe("to 0.40 of the variance · 32 rows · halves agree 0.80");
     expect(coarse).toContain("to 0.80 of the variance · 8 of 32 rows");
+  });
+});
+
+describe("maps side by side as one picture", () => {
+  it("stand in it as they do on the page", () => {
+    expect(layOut(3, 2, 100, 60)).toEqual({
+      width: 216,
+      height: 140,
+      corners: [
+        [0, 0],
+        [116, 0],
+        [0, 80],
+      ],
+    });
+    expect(layOut(2, 3, 100, 60)).toMatchObject({ width: 216, height: 60 });
+  });
+
+  it("are all painted, each under its name, with a line of legend for those of one colour", () => {
+    const { model, panels } = derive();
+    const painted: [number, number, number][] = [];
+    const part = (place: number) => ({
+      image: "coffee",
+      width: 600,
+      height: 400,
+      shown: 300,
+      paint: (brush: CanvasRenderingContext2D, scale: number) =>
+        painted.push([place, brush.canvas.width, scale]),
+      legend: [],
+      lines: [],
+      name: [],
+    });
+    const context = { model } as never;
+    const node = document.createElement("div");
+    const joined = joinSnapshots(context, panels, [part(0), part(1)] as never, 2, node);
+    if (!joined) throw new Error("both have a photo");
+    expect(joined.shown).toBe(616);
+    expect(joined.width).toBe(1232); // in the photo's own pixels
+    const text: [string, number][] = [];
+    const drawn: number[] = [];
+    const brush = {
+      fillText: (line: string, x: number) => text.push([line, x]),
+      drawImage: (_: unknown, x: number) => drawn.push(x),
+    };
+    vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (this: unknown) {
+      return { canvas: this } as never;
+    });
+    joined.paint(brush as never, 2, null);
+    vi.restoreAllMocks();
+    expect(painted).toEqual([
+      [0, 600, 2],
+      [1, 600, 2],
+    ]);
+    expect(drawn).toEqual([0, 632]);
+    expect(text.filter(([line]) => ["fine", "coarse"].includes(line))).toEqual([
+      ["fine", 0],
+      ["coarse", 632],
+    ]);
+    expect(text.map(([line]) => line).join(" ")).toContain(panelWords(panels[1] as never));
+    expect(joined.legend.map(({ high }) => high)).toEqual(["the largest value of each map"]);
+    expect(joined.lines.at(-1)).toContain("Each map on its own scale");
+    expect(joined.name).toEqual(["where", "coffee", "espresso", "fine", "coarse"]);
+  });
+
+  it("are no picture where there is none, or one has no photo", () => {
+    const { model, panels } = derive();
+    const [context, node] = [{ model } as never, document.createElement("div")];
+    expect(joinSnapshots(context, [], [], 2, node)).toBeNull();
+    expect(joinSnapshots(context, panels, [null, null], 2, node)).toBeNull();
   });
 });
 

@@ -17,11 +17,13 @@ import {
   zoomAt,
 } from "../src/views/strategies/geometry";
 import { axisOf, diameterOf } from "../src/views/strategies/panel";
+import { partingRows } from "../src/views/strategies/parting";
 import { countBy, decodePoints, litBy, type Points } from "../src/views/strategies/points";
 import { copyStamp, sizeFor } from "../src/views/strategies/stamps";
 import { remember } from "../src/views/strategies/state";
 import { findSums, linesOf, orderOf } from "../src/views/strategies/sums";
-import { comparisonWords, litWords } from "../src/views/strategies/words";
+import { comparisonWords, litWords, partingWords } from "../src/views/strategies/words";
+import { bytesOf } from "./concept_fake";
 import { type FakeModel, makeSelection, managerOf } from "./fake";
 import {
   floatsOf,
@@ -299,6 +301,20 @@ describe("sums", () => {
     expect(findSums({}, 3, 3)).toBeNull();
   });
 
+  it("tell which concepts part the classes: not those that hardly do, but the one that is looked at", () => {
+    const apart = (differences: number[]) => {
+      const zeros: [number, number] = [0, 0];
+      const rest = { residual: zeros, base: zeros, gap: zeros, logits: zeros };
+      const concepts = differences.map((by) => ({ first: by, second: 0 }));
+      return { classes: [0, 1] as [number, number], kind: "true" as const, concepts, ...rest };
+    };
+    expect(partingRows(apart([1, -4, 2, 3]), null)).toEqual([1, 3, 2]);
+    expect(partingRows(apart([1, -4, 2, 3]), 0)).toEqual([1, 3, 2, 0]);
+    expect(partingRows(apart([0.1, -4, 0.25, 0]), null)).toEqual([1, 2]);
+    expect(partingRows(apart([0, 0]), null)).toEqual([]);
+    expect(partingWords(apart([1, -4]), 1, ["tench", "hen"])).toBe("+4.0 for hen");
+  });
+
   it("say what parts the classes", () => {
     const concepts = [0, 1, 2].map((row) => ({ ...makeConceptInfo(row), row, texture: 0 as const }));
     const told = findSums(info, 2, 3);
@@ -452,6 +468,31 @@ describe("the view", () => {
       null,
       null,
     ]);
+  });
+
+  it("shows the crops of the concepts that part the classes, and nothing without a bank", async () => {
+    const bitmap = { width: 64, height: 64, close: () => undefined };
+    vi.stubGlobal("createImageBitmap", async () => bitmap);
+    const bare = show();
+    await bare.frame();
+    expect(bare.find(".parting").hidden).toBe(true);
+    const crops = { data: bytesOf([1]), side: 32, columns: 2, images: [["a", "b", "a"], ["d"]] };
+    const { all, find, frame } = show({ _crops: crops });
+    await frame();
+    await frame();
+    expect(find(".parting").hidden).toBe(false);
+    expect(find(".parting > p").textContent).toBe(
+      "What parts the classes most, in the crops that show it most.",
+    );
+    expect(all(".partings p").map((each) => each.textContent)).toEqual([
+      "Abody+2.0 for tench",
+      "B+2.0 for hen",
+    ]);
+    const drawn = all(".shots canvas:not(.here)").map((each) => each.getAttribute("aria-label"));
+    expect(drawn).toEqual(["Crops that show A body most, of a, b", "Crops that show concept B most, of d"]);
+    expect(all(".here").every((each) => each.hidden)).toBe(true);
+    expect(all(".absent").every((each) => each.hidden)).toBe(true);
+    vi.unstubAllGlobals();
   });
 
   it("says what is missing, and why", () => {

@@ -99,6 +99,7 @@ export function makeStrategyState(more: Partial<StrategyTraits> = {}): StrategyT
       values: floatsOf([3, -1, 0.5, 0.25, 0, 2.75, 1, 1, 0.5, -0.5, 0, 2]),
     },
     _sprite: { data: bytesOf([]), side: 48, columns: 1, rows: [] },
+    _crops: {},
     _strip: { total: 6, mark: 1 },
     _look: {},
     _status: { state: "done", stage: null, done: 6, total: 6, eta: null, seconds: 3, error: null },

@@ -147,7 +147,6 @@ def test_a_restarted_kernel_is_said_and_what_is_drawn_still_works(lab):
     )
     view.get_by_role("radio", name=re.compile(r"^cup \d")).click()
     lab.until("ww.dataset.class === '968'")
-    lab.page.wait_for_timeout(10_500)  # a sign of life counts for ten seconds, and there is no state to wait for
     view.get_by_role("radio", name=re.compile(r"^consomme \d")).click()
     lab.until("ww.dataset.class === '925' && ww.dataset.kernel === '0'")
     lab.errors.clear()  # JupyterLab reports the futures that its restart cancelled

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lab_driver import write_notebook
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -93,6 +95,20 @@ def test_uncertainty_is_a_layer(lab, screenshots):
         view.get_by_role("checkbox", name=name).press("Space")
     lab.until_python("view.layers == ['total', 'error']")
     view.screenshot(path=screenshots / "uncertainty_beside.png")
+
+    # what is saved is both maps side by side, as wide as two photos
+    with lab.page.expect_download() as saving:
+        view.get_by_role("button", name="Save picture").click()
+    assert saving.value.suggested_filename.endswith("_Total_Uncertainty.png")
+    saving.value.save_as(screenshots / "uncertainty_saved.png")
+    panels = view.locator(".panels .pic")
+    boxes = [panels.nth(k).bounding_box() for k in range(2)]
+    across = boxes[1]["x"] + boxes[1]["width"] - boxes[0]["x"]
+    with Image.open(screenshots / "uncertainty_saved.png") as saved:
+        pixels = np.asarray(saved.convert("RGB"), dtype=int)
+    halves = np.array_split(pixels[: pixels.shape[0] // 2], 2, axis=1)
+    assert all(half.std() > 30 for half in halves)  # a photo in each
+    assert pixels.shape[1] / across > 1  # at least as large as on the page
     lab.python("view.layers = ['total', 'slope', 'error']")
     lab.until("ww.dataset.layers === 'total slope error' && ww.dataset.panels === '3'")
     view.get_by_role("button", name="Side by side").press("Enter")

@@ -142,7 +142,6 @@ def test_a_card_and_a_prototype_select_one_another(lab, screenshots):
     lab.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
     )
-    lab.page.wait_for_timeout(10_500)  # a sign of life counts for ten seconds, and there is no state to wait for
     view.locator(".card").nth(0).click()
     lab.until("ww.dataset.prototypes === '3' && ww.dataset.selected === '0' && ww.dataset.kernel === '0'")
     view.get_by_text("No kernel answers").first.wait_for()

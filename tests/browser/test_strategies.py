@@ -44,6 +44,11 @@ LOOK = """(ww) => {
   for (let i = 3; i < above.length; i += 4) ink += above[i] > 0;
   return [print, ink];
 }"""
+# How many colours a canvas has.
+COLOURS = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+}"""
 ROOTS = """[...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww")).filter(Boolean)"""
 
 
@@ -211,6 +216,13 @@ def test_the_page_is_alive_without_kernel_or_network(page, exported, tmp_path):
     page.wait_for_function(
         f"([look, whole]) => new Function(`return ${{look}}`)()({ROOTS}[0])[0] === whole", arg=[LOOK, whole]
     )
+
+    # the concepts that part the classes: on the photo, and their crops
+    shots = view.locator(".partings li").first
+    page.wait_for_function(f"() => {ROOTS}[0].querySelector('.here')?.getAttribute('aria-label')")
+    for canvas in (shots.locator(".here"), shots.locator("canvas").last):
+        assert canvas.evaluate(COLOURS) > 20
+    assert page.locator(".partings li").count() <= 3
 
     # keys walk; Enter chooses; the sums are those of the graph
     here = int(view.get_attribute("data-here"))

@@ -1,6 +1,7 @@
 """The Explorer: three views, one selection, and the order in which things are computed."""
 
 import gc
+import json
 import time
 import weakref
 
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from ipywidgets.widgets.widget import _remove_buffers
 from torch import nn
 
 import whatwhere as ww
+import whatwhere.widgets.explorer
 from whatwhere.widgets._view import WIRE
+from whatwhere.widgets.explorer import find_name
 
 PATIENCE = 30
 METHOD = ww.Sobol(grid=3, rows=4)
@@ -215,6 +219,71 @@ def test_a_photo_beyond_the_strip_comes_in_when_it_is_selected(explore, monkeypa
     explorer.why.selected_images = [other]
     until(lambda: explorer.where.selected_image == other)
     assert explorer.selected_image == other
+
+
+class Looked:
+    """What a network would say of many photos."""
+
+    complete, unreadable = True, {}
+
+    def __init__(self, names):
+        self.names, self.sizes = list(names), [(24, 24)] * len(names)
+        self.predictions = [0] * len(self.names)
+
+    def counts(self):
+        return {0: len(self.names)}
+
+
+def test_twenty_thousand_photos_open_lightly_and_all_can_be_reached(explore, monkeypatch):
+    read, real = [], whatwhere.widgets.explorer.read_photo
+    monkeypatch.setattr(
+        "whatwhere.widgets.explorer.read_photo",
+        lambda image, **told: (read.append(told["name"]), real(image, **told))[1],
+    )
+    one = next(iter(pictures((1, 0, 0)).values()))
+    photos = {f"photo {n}": one for n in range(20_000)}
+    explorer = explore(photos)
+    assert read == list(photos)[:24]
+    explorer._pages._survey = Looked(photos)
+    explorer._moved()
+    until(lambda: len(explorer.where.images) == 2000)
+    assert len(explorer.where._images) == 2000
+    told = explorer._found
+    assert (told["photos"], told["strip"]) == (20_000, 2000)
+    assert len(read) == 24
+    state, _, buffers = _remove_buffers(explorer.where.get_state())
+    del state["_esm"]
+    assert len(json.dumps(state)) + sum(map(len, buffers)) < 400_000
+
+    sent = []
+    monkeypatch.setattr(explorer, "send", lambda content, **_: sent.append(content))
+    for query in ("photo 19999", "15000", "PHOTO 7777", "nobody", "photo 1999", "9999"):
+        explorer._receive(explorer, {"kind": "find", "rid": query, "query": query}, [])
+    told = {content["rid"]: content for content in sent}
+    assert [told[query]["kind"] for query in ("photo 19999", "15000", "PHOTO 7777")] == ["applied"] * 3
+    assert "a number from 1 to 20,000" in told["nobody"]["message"]
+    assert told["photo 1999"]["kind"] == "applied"  # it is called so, whatever others have in their names
+    until(lambda: explorer.where.selected_image == explorer.selected_image == "photo 9998")
+    assert explorer.selection.by == "user"
+    until(lambda: sorted(read[24:]) == ["photo 14999", "photo 19999", "photo 7777", "photo 9998"])
+    until(lambda: explorer._found["strip"] == 2004)
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "said", "near"),
+    [
+        ("b", "b", "", []),
+        ("B", "b", "", []),
+        ("CAT", None, "2 names have 'CAT' in them:", ["cat one", "cat two"]),
+        (" two ", "cat two", "", []),
+        ("2", "cat one", "", []),
+        ("7", "7", "", []),
+        ("5", None, "No photo is called '5'. Wanted a name, a part of it, or a number from 1 to 4.", []),
+        ("", None, "No photo is called ''. Wanted a name, a part of it, or a number from 1 to 4.", []),
+    ],
+)
+def test_photos_are_found_by_name_part_and_number(query, name, said, near):
+    assert find_name(["b", "cat one", "cat two", "7"], query) == (name, said, near)
 
 
 def test_what_is_said_of_concepts_survives_another_class(explore):

@@ -2,6 +2,7 @@
 
 import io
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.jobs import Step
 from whatwhere.pixels.images import read_photo
 
 PATIENCE = 30
@@ -178,6 +180,91 @@ def test_it_comes_back_when_the_number_of_concepts_changes(look, explore):
     until(lambda: "cat" in seen._explored.strip.guests and seen.bank.rank == 2)
     assert seen._explored.strip.guests["cat"].codes.shape[-1] == 2
     assert list(seen.added) == ["cat"]
+
+
+@pytest.fixture
+def overtaken(explore):
+    """A view of concepts whose number changes while a photo is looked at, between its last step and its arrival."""
+
+    def make(selection=None):
+        seen = explore(selection)
+        seen.start().wait(PATIENCE)
+        first = seen.bank
+        other = seen.refit(2).wait(PATIENCE)
+        seen.refit(3).wait(PATIENCE)
+        until(lambda: seen.bank is first)
+        read, real = [], seen._reading
+
+        def reading(photo):
+            for step in real(photo):
+                if step.record is not None:
+                    read.append(step.record.codes.shape[-1])
+                    if len(read) == 1:
+                        seen._refitted = other
+                        seen._publish(force=True)
+                yield step
+
+        seen._reading = reading
+        return seen, read
+
+    return make
+
+
+@pytest.mark.parametrize("way", ["python", "browser", "another view"])
+def test_a_photo_that_a_refit_overtakes_is_looked_at_again(look, overtaken, monkeypatch, way):
+    maps = look()
+    seen, read = overtaken(maps.selection)
+    if way == "python":
+        assert seen.add({"cat": picture(seed=5)}) == ["cat"]
+    elif way == "browser":
+        told = from_browser(seen, monkeypatch, picture(seed=5))
+        assert (told["kind"], told["name"]) == ("added", "cat")
+    else:
+        maps.add({"cat": picture(seed=5)})
+    until(lambda: "cat" in seen.added)
+    assert read == [3, 2]
+    assert seen._explored.strip.guests["cat"].codes.shape[-1] == seen.bank.rank == 2
+    until(lambda: seen._images[-1]["name"] == "cat")
+    assert len(seen._images[-1]["contributions"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["maps", "what if", "split"])
+def test_what_was_asked_of_other_concepts_is_not_shown(overtaken, monkeypatch, kind):
+    seen, _ = overtaken()
+    net, sent = seen._explored.net, []
+    other = next(bank for rank, bank in seen._banks.items() if rank == 2)
+    monkeypatch.setattr(seen, "reply", lambda kind, rid, **content: sent.append((kind, rid, content)))
+
+    def overtake(real):
+        def steps(*given):
+            for step in real(*given):
+                if step.record is not None and seen.bank is not other:
+                    seen._refitted = other
+                    seen._publish(force=True)
+                yield step
+
+        return steps
+
+    monkeypatch.setattr(net, "maps", overtake(net.maps))
+    monkeypatch.setattr(net, "what_if", overtake(net.what_if))
+    monkeypatch.setattr(net, "parts", overtake(lambda k: iter([Step(1, 1, "parts", _part_of(k))])))
+    ids = [int(k) for k in seen.ids]
+    asked = {
+        "maps": {"kind": "map", "image": "photo 1", "map_kind": "implicit"},
+        "what if": {"kind": "whatif", "image": "photo 1", "scales": {str(ids[0]): 0.0}},
+        "split": {"kind": "split", "concept": ids[0]},
+    }
+    seen._receive(seen, {**asked[kind], "rid": "late"}, [])
+    until(lambda: sent)
+    ((said, rid, content),) = sent
+    assert (said, rid, content["superseded"]) == ("refused", "late", True)
+    assert seen.bank is other
+    assert seen._overlays == {}
+    assert seen.parts == {}
+
+
+def _part_of(concept_id):
+    return SimpleNamespace(parent=("bank", concept_id))
 
 
 def test_views_of_other_photos_stay_as_they_are(look, explore, photos):

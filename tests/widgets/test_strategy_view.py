@@ -14,7 +14,7 @@ from PIL import Image
 
 import whatwhere as ww
 from whatwhere.strategies.graph import StrategyGraph
-from whatwhere.widgets._strategy_data import NOTEBOOK, PAGE, encode_sprite, encode_sums, order_of
+from whatwhere.widgets._strategy_data import NOTEBOOK, PAGE, encode_crops, encode_sprite, encode_sums, order_of
 from whatwhere.widgets._view import WIRE
 
 PATIENCE = 60
@@ -317,6 +317,37 @@ def test_thumbnails_are_of_the_photos_that_were_given(graph):
         colour = photos[graph.images[each["place"]]].mean(axis=(0, 1))
         assert picture(data).mean(axis=(0, 1)) == pytest.approx(colour, abs=3)
     shown.close()
+
+
+def test_crops_are_those_that_show_each_concept_most(graph, bank, model):
+    shown = ww.StrategyView(graph, model, bank=bank)
+    told = shown._crops
+    assert [len(row) for row in told["images"]] == [min(4, len(bank.crops[bank.number_of(k)])) for k in graph.ids]
+    page, side, columns = picture(told["data"]), told["side"], told["columns"]
+    place = 0
+    for row, key in zip(told["images"], graph.ids, strict=True):
+        for name, crop in zip(row, bank.crops[bank.number_of(key)], strict=False):
+            assert name == bank.images[crop.image]
+            top, left = (side * k for k in divmod(place, columns))
+            mean = page[top : top + side, left : left + side].mean(axis=(0, 1))
+            assert mean == pytest.approx(crop.picture.mean(axis=(0, 1)), abs=16)
+            place += 1
+    shown.close()
+
+
+def test_without_a_bank_there_are_no_crops(view):
+    assert view._crops == {"data": b"", "side": 1, "columns": 1, "images": []}
+
+
+def test_crops_fit_into_their_bytes(graph, bank):
+    whole = encode_crops(graph, bank, PAGE)
+    sizes = [len(encode_crops(graph, bank, PAGE._replace(crops=limit))["data"]) for limit in (10**6, 2000, 900)]
+    assert sizes[0] == len(whole["data"]) > sizes[1] > 0
+    assert sizes[1] <= 2000
+    assert sizes[2] <= 900
+    least = encode_crops(graph, bank, PAGE._replace(crops=900))["images"]
+    assert sum(map(len, least)) < sum(map(len, whole["images"]))
+    assert encode_crops(graph, bank, PAGE._replace(crops=10))["data"] == b""
 
 
 def test_where_the_concepts_are_on_the_photo_that_is_looked_at(graph, bank, model, pictures):

@@ -10,6 +10,8 @@ export const PARTS: readonly PartName[] = ["where", "what", "why"];
 export interface Found {
   /** Number of photos. */
   photos: number;
+  /** How many of them are in the strip. */
+  strip: number;
   /** Names of files that could not be read. */
   unreadable: string[];
   /** Classes with enough photos for concepts of their own, the most frequent first; empty before all were looked at. */
@@ -43,15 +45,15 @@ export interface ExplorerSent {
   hello: object;
   set: { traits: object };
   alone: object;
+  find: { query: string };
 }
 
-export interface ExplorerReply {
-  kind: "welcome" | "applied";
-  rid: string;
-}
+export type ExplorerReply =
+  | { kind: "welcome" | "applied"; rid: string }
+  | { kind: "refused"; rid: string; message: string; suggestions: string[] };
 
 export const EXPLORER_PUBLIC: readonly string[] = wire.explorer.public_traits;
 export const EXPLORER_HEARING = {
   traits: wire.explorer.python_traits as readonly string[],
-  kinds: new Set(["welcome", "applied"]),
+  kinds: new Set(["welcome", "applied", "refused"]),
 };

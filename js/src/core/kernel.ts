@@ -2,8 +2,9 @@
  * Whether anybody answers, and asking.
  *
  * There is no heartbeat: it would make the notebook's kernel indicator blink. The kernel is asked when a person comes
- * near and it has not been heard of for a while.
+ * near and it has not been heard of for a while. That it restarts, or is gone, the host says where it can.
  */
+import { watchHost } from "./host_kernel";
 import { type AnyModel, listen } from "./model";
 import { PYTHON_TRAITS, type Reply, TO_VIEW, type ToKernel, VERSION } from "./wire";
 
@@ -32,7 +33,7 @@ export interface Hearing {
 }
 
 /** The part of a model that carries messages. */
-interface Line extends Pick<AnyModel, "on" | "off" | "send"> {
+interface Line extends Pick<AnyModel, "on" | "off" | "send" | "widget_manager"> {
   get(name: "_kernel"): boolean;
 }
 
@@ -60,6 +61,10 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
   /** Ends the wait for the answer to the one ping that may be under way. */
   #waiting: ReturnType<typeof setTimeout> | undefined;
   #asked = new Map<string, (reply: Told) => void>();
+  /** The process that the view's other half lived in has ended. */
+  #lost = false;
+  /** Looks whether the host has a kernel to listen to. */
+  #watch: () => void = () => undefined;
 
   /**
    * @param model - the widget's model
@@ -82,6 +87,8 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
     );
     for (const name of hearing.traits) listen(model, `change:${name}`, () => this.#sign(), signal);
     signal.addEventListener("abort", () => clearTimeout(this.#waiting), { once: true });
+    this.#watch = watchHost(model.widget_manager, (forGood) => this.#lose(forGood), signal);
+    this.#watch();
   }
 
   get state(): KernelState {
@@ -95,7 +102,8 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
 
   /** Asks for a sign of life, unless one is recent or a ping is under way. */
   poke(): void {
-    if (this.#state === "saved" || this.#waiting !== undefined || this.#signal.aborted) return;
+    if (this.#state === "saved" || this.#waiting !== undefined || this.#lost || this.#signal.aborted) return;
+    this.#watch();
     if (performance.now() - this.#heard < STALE_AFTER) return;
     this.#waiting = setTimeout(() => {
       this.#waiting = undefined;
@@ -127,9 +135,7 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
       this.#model.send({ kind, rid, v: VERSION, ...body }, undefined, buffers);
     } catch (error) {
       console.debug("[whatwhere] could not send", kind, error);
-      clearTimeout(this.#waiting);
-      this.#waiting = undefined;
-      this.#become("silent");
+      this.#lose();
     }
   }
 
@@ -146,10 +152,20 @@ export class Kernel<Sent extends Record<keyof Sent, object> = ToKernel, Told ext
   }
 
   #sign(): void {
+    if (this.#lost) return;
     this.#heard = performance.now();
     clearTimeout(this.#waiting);
     this.#waiting = undefined;
     this.#become("alive");
+  }
+
+  /** What answered is no more; for good, what was still on its way from it is no sign of life. */
+  #lose(forGood = false): void {
+    this.#lost ||= forGood;
+    this.#heard = Number.NEGATIVE_INFINITY;
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    this.#become("silent");
   }
 
   #become(state: KernelState): void {

@@ -95,6 +95,15 @@ export interface SpriteInfo {
   rows: number[];
 }
 
+/** Crops that show concepts: the bank's own, in one picture. Empty without a bank. */
+export interface CropsInfo {
+  data: DataView;
+  side: number;
+  columns: number;
+  /** For each concept the photos that its crops are from, in the order of the tiles. */
+  images: string[][];
+}
+
 /** The photo that is looked at, with where the concepts are on it. */
 export interface LookInfo {
   image: string;
@@ -131,6 +140,7 @@ export interface StrategyTraits extends Record<string, unknown> {
   _classes: string[];
   _sums: Partial<SumsInfo>;
   _sprite: Partial<SpriteInfo>;
+  _crops: Partial<CropsInfo>;
   _strip: StripInfo;
   _look: Partial<LookInfo>;
   _status: Partial<StrategyStatus>;

@@ -37,6 +37,7 @@ import { makeArriving } from "./shared/arriving";
 import { Gallery } from "./shared/gallery";
 import { asWidget, makeAcknowledger, makeStand, putUp } from "./shared/mount";
 import { PhotoStore } from "./shared/photos";
+import { makeSaver } from "./shared/save";
 import shared from "./shared/style.css";
 
 /** Time after the last move of a slider until its value is saved, in milliseconds. */
@@ -238,9 +239,10 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const strip = makeStrip(context, photos, gallery, arriving.node);
   const prediction = makePrediction(context);
   const heading = makeHeading(context);
-  const picture = makePicture(context, photos);
-  const panels = makePanels(context, photos);
-  const controls = makeControls(context, picture.saver.node);
+  const saver = makeSaver(() => (count ? panels.snapshot() : picture.snapshot()), kernel, signal);
+  const picture = makePicture(context, photos, saver);
+  const panels = makePanels(context, photos, saver);
+  const controls = makeControls(context, saver.node);
   const parts = [head, strip, prediction, heading, panels, controls];
   const side = h("div", { class: "side" }, strip.node, prediction.node);
   const stage = h("div", { class: "maps" }, picture.node, panels.node);

@@ -23,6 +23,7 @@ import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { TraitWriter } from "../core/writer";
 import { makeChooser } from "./explorer/chooser";
+import { makeFinder } from "./explorer/finder";
 import { type Host, makePart } from "./explorer/parts";
 import css from "./explorer/style.css";
 import { explainedWords, KEYS, silence, subtitle } from "./explorer/words";
@@ -68,6 +69,7 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   const writer = new TraitWriter<ExplorerPublic>(model as never, kernel, signal, EXPLORER_PUBLIC);
   const selection = new Selection(plain, follow, signal);
   const head = makeHead(choose, signal);
+  const finder = makeFinder((query) => kernel.ask("find", { query }), signal);
   const note = h("p", { class: "note sm mut", role: "status", hidden: true });
   const parts = PARTS.map((name) => ({ name, part: makePart(name, host, plain.widget_manager, signal) }));
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
@@ -76,6 +78,7 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     "div",
     { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
     head.node,
+    finder.node,
     note,
     h("div", { class: "explorer" }, ...parts.map(({ part }) => part.node)),
     spoken,
@@ -113,8 +116,10 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     setText(head.title, model.get("_title"));
     setText(head.sub, subtitle(found));
     head.chooser.update(found, kernel.state === "saved" ? "Another class needs a notebook." : quiet);
+    finder.update(found, quiet);
     const chip = head.chip.lastElementChild;
     if (chip) setText(chip, quiet);
+    setAttribute(head.chip, "title", quiet);
     show(head.chip, quiet !== "");
     setText(note, found.note ?? "");
     show(note, !!found.note);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -53,12 +54,14 @@ class Answering(View):
         again = None if stored is None else Step(1, 1, "maps", stored)
         steps = (lambda: net.maps(n, kind)) if again is None else (lambda: iter([again]))
         self._error = None
-        return self._errands.run((kind, name), f"{kind} maps of {name}", steps, self._on_mapped, rid)
+        return self._errands.run((kind, name), f"{kind} maps of {name}", steps, partial(self._on_mapped, net), rid)
 
-    def _on_mapped(self, errand: Errand) -> None:
+    def _on_mapped(self, net: ConceptNet, errand: Errand) -> None:
         maps = errand.job.record
         if errand.job.state != "done" or maps is None or not maps.complete:
             self._note_failure("The maps could not be computed.", errand)
+            return
+        if self._refuse_overtaken(net, errand):
             return
         kind, name = errand.key
         self._shelf.add(kind, name, maps)
@@ -73,12 +76,14 @@ class Answering(View):
             self._refuse(rid, str(error))
             return
         self._errands.drop("what-if")  # the latest wins
-        self._errands.run("what-if", "what-if", lambda: net.what_if(n, scales), self._on_answered, rid)
+        self._errands.run("what-if", "what-if", lambda: net.what_if(n, scales), partial(self._on_answered, net), rid)
 
-    def _on_answered(self, errand: Errand) -> None:
+    def _on_answered(self, net: ConceptNet, errand: Errand) -> None:
         answer = errand.job.record
         if answer is None:
             self._note_failure("What if could not be computed.", errand)
+            return
+        if self._refuse_overtaken(net, errand):
             return
         self._answers.extend(("whatif", rid, answer) for rid in errand.rids)
 
@@ -93,12 +98,16 @@ class Answering(View):
         stored = self._parts.get(concept_id)
         again = None if stored is None else Step(1, 1, "parts", stored)
         steps = (lambda: net.parts(concept_id)) if again is None else (lambda: iter([again]))
-        self._errands.run(("split", concept_id), f"split of {letter_of(concept_id)}", steps, self._on_parts, rid)
+        self._errands.run(
+            ("split", concept_id), f"split of {letter_of(concept_id)}", steps, partial(self._on_parts, net), rid
+        )
 
-    def _on_parts(self, errand: Errand) -> None:
-        parts, net = errand.job.record, self._explored.net
-        if errand.job.state != "done" or parts is None or parts.parent is None or net is None:
+    def _on_parts(self, net: ConceptNet, errand: Errand) -> None:
+        parts = errand.job.record
+        if errand.job.state != "done" or parts is None or parts.parent is None:
             self._note_failure("The concept could not be split.", errand)
+            return
+        if self._refuse_overtaken(net, errand):
             return
         concept_id = parts.parent[1]
         self._parts[concept_id] = parts
@@ -128,6 +137,14 @@ class Answering(View):
         why = "It was stopped." if error is None else f"{what} {error}"
         for rid in errand.rids:
             self._answers.append(("refused", rid, {"message": why, "suggestions": [], "superseded": superseded}))
+
+    def _refuse_overtaken(self, net: ConceptNet, errand: Errand) -> bool:
+        """Refuse what was asked of concepts that are shown no more; tell whether it was."""
+        if net is self._explored.net:
+            return False
+        told = {"message": "There are other concepts now.", "suggestions": [], "superseded": True}
+        self._answers.extend(("refused", rid, told) for rid in errand.rids)
+        return True
 
     def _refuse(self, rid: Any, message: str) -> None:
         self.reply("refused", rid, message=message, suggestions=[], superseded=False)

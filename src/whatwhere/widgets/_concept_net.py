@@ -131,7 +131,7 @@ class ConceptNet:
         parts = contributions(concepts.encoder, concepts.dictionary, look.cells, codes, classes, prefix=look.prefix)
         told = [part[0].float().cpu().numpy() for part in (codes, look.logits, parts.concepts)]
         rest = [float(part[0]) for part in (parts.residual, parts.base, parts.gap)]
-        yield Step(1, 1, "photo", Seen(photo, told[0], told[1], target, told[2], *rest))
+        yield Step(1, 1, "photo", Seen(photo, bank, told[0], told[1], target, told[2], *rest))
 
     def maps(self, n: int, kind: str) -> Iterator[Step[ConceptMaps]]:
         """Compute the maps of all concepts on a photo.

@@ -174,8 +174,9 @@ class Explored:
         for name, photo in list(self._returning.items()):
             for met in net.meet(photo):
                 yield Step(met.done, met.total, met.stage, bank)
-                self.strip.guests |= {} if met.record is None else {name: met.record}
-            self._returning.pop(name, None)
+                if met.record is not None and self.bank is bank:
+                    self.strip.guests[name] = met.record
+                    self._returning.pop(name, None)
         if self.bank is bank:  # another one may have come meanwhile
             self._tell_logits(facts)
             self.facts = facts

@@ -27,6 +27,8 @@ class Seen:
     ----------
     photo : Photo
         The photo.
+    bank : ConceptBank
+        The concepts that it was looked at with; for others it does not hold.
     codes : ndarray of shape (h, w, r), float32
         How much of each concept is at each location.
     logits : ndarray of shape (K,), float32
@@ -40,6 +42,7 @@ class Seen:
     """
 
     photo: Photo
+    bank: ConceptBank
     codes: NDArray[np.float32]
     logits: NDArray[np.float32]
     target: int

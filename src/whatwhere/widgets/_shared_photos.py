@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from whatwhere.widgets._arrivals import ARRIVED, Arriving, ReadT, free_name
@@ -51,6 +52,11 @@ class SharedPhotos(Arriving[ReadT], LinkedView, FullPhotos):
         """Say why a photo that another view took in could not be read for this one."""
         raise NotImplementedError
 
+    def _overtaken(self, read: ReadT) -> Photo | None:
+        """Return the photo of what does not hold any more, and has to be read again; None where it holds."""
+        del read
+        return None
+
     def _admit(self, name: str, read: ReadT) -> tuple[str, list[str]]:
         """Take in a photo, under the lock, and tell the company.
 
@@ -72,11 +78,18 @@ class SharedPhotos(Arriving[ReadT], LinkedView, FullPhotos):
         """Take in what was read, and tell the browser, which shows it; then what others told of."""
         while self._arrived:
             name, rid, read = self._arrived.popleft()
+            photo = self._overtaken(read)
+            if photo is not None:
+                self._errands.run(("photo", rid), name, partial(self._reading, photo), self._on_read, rid)
+                continue
             name, missed = self._admit(name, read)
             self.reply("added", rid, name=name, missed=missed)
         while self._heard:
             name, read = self._heard.popleft()
-            if name not in self._names():
+            photo = self._overtaken(read)
+            if photo is not None:
+                self._hear_of(name, photo)
+            elif name not in self._names():
                 self._take_in(name, read)
                 self._follow_quietly()
 

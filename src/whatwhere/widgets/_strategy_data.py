@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from whatwhere.concepts.bank import ConceptBank
     from whatwhere.strategies.graph import StrategyGraph
     from whatwhere.widgets._strategy_photos import PhotoSource
 
@@ -35,6 +36,10 @@ class Budget(NamedTuple):
         Thumbnails, at most, their side in pixels, and the quality of their JPEG.
     sprite : int
         Bytes of all thumbnails.
+    crops : int
+        Bytes of all crops.
+    crop_sizes : sequence of (int, int)
+        How many crops a concept has, at most, and their side in pixels: the first with which all fit.
     """
 
     sums: int
@@ -42,12 +47,14 @@ class Budget(NamedTuple):
     side: int
     quality: int
     sprite: int
+    crops: int
+    crop_sizes: tuple[tuple[int, int], ...]
 
 
 #: What is saved with a notebook.
-NOTEBOOK = Budget(36_000, 64, 48, 60, 60_000)
+NOTEBOOK = Budget(36_000, 64, 48, 60, 60_000, 30_000, ((4, 64), (4, 56), (4, 48), (3, 48), (2, 48), (1, 48), (1, 32)))
 #: What an exported page holds.
-PAGE = Budget(1_000_000, 1024, 64, 72, 1_600_000)
+PAGE = Budget(1_000_000, 1024, 64, 72, 1_600_000, 400_000, ((4, 96), (4, 64), (2, 64), (1, 64), (1, 48)))
 
 
 def encode_points(graph: StrategyGraph) -> dict[str, Any]:
@@ -183,3 +190,43 @@ def encode_sprite(photos: PhotoSource, order: Sequence[int], budget: Budget) -> 
             return {"data": data, "side": budget.side, "columns": columns, "rows": held}
         held = held[: int(len(held) * 0.9 * budget.sprite / len(data))]
     return {"data": b"", "side": budget.side, "columns": 1, "rows": []}
+
+
+def encode_crops(graph: StrategyGraph, bank: ConceptBank | None, budget: Budget) -> dict[str, Any]:
+    """Draw the bank's own crops, those that show each concept most, in one picture.
+
+    Parameters
+    ----------
+    graph : StrategyGraph
+        The graph.
+    bank : ConceptBank or None
+        Its concepts. Without them there are no crops.
+    budget : Budget
+        How much there is room for.
+
+    Returns
+    -------
+    dict
+        ``_crops`` on the wire: a JPEG, the side and number of columns of its tiles, and for each concept of the graph
+        the photos that its crops are from, in the order of the tiles. Where there is too little room for all concepts,
+        those of the least importance have none.
+    """
+    if bank is None or not bank.crops:
+        return {"data": b"", "side": 1, "columns": 1, "images": []}
+    rows = [bank.crops[bank.number_of(key)] for key in graph.ids]
+    left = np.argsort(-np.abs(graph.importance).mean(axis=0), kind="stable").tolist()
+    sizes = iter(budget.crop_sizes)
+    count, side = next(sizes)
+    while True:
+        held = [[crop for crop in row[:count] if crop is not None] if k in left else [] for k, row in enumerate(rows)]
+        pictures = [crop.picture for row in held for crop in row]
+        data, columns = draw_sprite(pictures, side, quality=budget.quality)
+        if len(data) <= budget.crops:
+            break
+        smaller = next(sizes, None)
+        if smaller is None:
+            left = left[: int(len(left) * 0.9 * budget.crops / len(data))]
+        else:
+            count, side = smaller
+    images = [[bank.images[crop.image] for crop in row] for row in held]
+    return {"data": data, "side": side, "columns": columns, "images": images}

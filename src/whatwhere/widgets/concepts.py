@@ -322,11 +322,16 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
         self._net()
         photos = {name: read_photo(image, name=name) for name, image in name_images(images).items()}
         names, missed = [], list[str]()
-        for name, photo in photos.items():
+        waiting = deque(photos.items())
+        while waiting:
+            name, photo = waiting[0]
             job = Job(partial(self._reading, photo), device=self._device, name=name)
             seen = job.start(priority=next(clicks)).wait()
             with self._exclusive():
+                if self._overtaken(seen) is not None:
+                    continue
                 free, reasons = self._admit(name, seen)
+            waiting.popleft()
             names.append(free)
             missed += reasons
         self._say_missed(missed)
@@ -508,6 +513,9 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
 
     def _reading(self, photo: Photo) -> Iterator[Step[Seen]]:
         yield from self._net().meet(photo)
+
+    def _overtaken(self, read: Seen) -> Photo | None:
+        return None if read.bank is self._explored.bank else read.photo
 
     def _take_in(self, name: str, read: Seen) -> str:
         self._explored.extra = self._explored.welcome(name, read)

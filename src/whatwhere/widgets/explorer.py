@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _FIRST = 24  # photos in the strip at first, which are read at once
 _STRIP = 2_000  # photos in it once all were looked at; others come in when they are selected
+_NEAR = 6  # names that are offered where several fit
 _CHOICES = 200  # classes that are offered
 _REFERENCE = "IPY_MODEL_"
 
@@ -121,6 +122,7 @@ class Explorer(LinkedView):
 
     _mirrors = ("selected_class", "selected_image")
     _followed = ("class_id", "images")
+    _handlers: ClassVar[dict[str, str]] = {"find": "_on_find"}
 
     def __init__(
         self,
@@ -360,6 +362,7 @@ class Explorer(LinkedView):
         unreadable = self._refused | (pages.survey.unreadable if pages.surveyed else {})
         return {
             "photos": len(self._images),
+            "strip": len(self._where.images) if self._filled else len(self._images),
             "unreadable": sorted(unreadable),
             "classes": [{"id": target, "name": label(target), "photos": count} for target, count in choices],
             "explained": page.target,
@@ -465,7 +468,57 @@ class Explorer(LinkedView):
             self._where.bring(errand.job.name, photo)
         elif error is not None:
             self._note = str(error)
-            self._say("found")
+        self._say("found")
+
+    # -- what the browser asks ----------------------------------------------------------------------------------------
+
+    def _on_find(self, content: dict[str, Any]) -> None:
+        """Look at a photo by its name, a part of it that no other name has, or its number."""
+        rid, query = content.get("rid"), content.get("query")
+        name, message, near = find_name(list(self._images), query if isinstance(query, str) else "")
+        if name is None:
+            self.reply("refused", rid, message=message, suggestions=near)
+            return
+        self.selection.write_for_user(images=[name])
+        self.reply("applied", rid)
+
+
+def find_name(names: Sequence[str], query: str) -> tuple[str | None, str, list[str]]:
+    """Find a photo by what somebody types.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What photos are called, in their order.
+    query : str
+        A name, in any case; a part that one name alone has; or a number, counted from 1.
+
+    Returns
+    -------
+    name : str or None
+        The photo; None where there is none, or there are several.
+    message : str
+        Why not; empty if there is one.
+    near : list of str
+        Some of those that it may stand for.
+    """
+    wanted = query.strip()
+    folded = wanted.casefold()
+    alike = [name for name in names if folded in name.casefold()] if wanted else []
+    exact = [name for name in alike if name == wanted] or [name for name in alike if name.casefold() == folded]
+    if exact:
+        return exact[0], "", []
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+        return names[int(wanted) - 1], "", []
+    if len(alike) == 1:
+        return alike[0], "", []
+    if alike:
+        return None, f"{len(alike):,} names have {wanted!r} in them:", alike[:_NEAR]
+    return (
+        None,
+        f"No photo is called {wanted!r}. Wanted a name, a part of it, or a number from 1 to {len(names):,}.",
+        [],
+    )
 
 
 def _read_first(images: Mapping[str, Any]) -> tuple[dict[str, Photo], dict[str, str]]:

@@ -16,7 +16,15 @@ from whatwhere.widgets._full_photos import FullPhotos
 from whatwhere.widgets._gallery import Showing
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._status import at_rest, describe_error, describe_work, resting_state
-from whatwhere.widgets._strategy_data import NOTEBOOK, PAGE, encode_points, encode_sprite, encode_sums, order_of
+from whatwhere.widgets._strategy_data import (
+    NOTEBOOK,
+    PAGE,
+    encode_crops,
+    encode_points,
+    encode_sprite,
+    encode_sums,
+    order_of,
+)
 from whatwhere.widgets._strategy_photos import PhotoSource
 from whatwhere.widgets._strategy_words import describe_concepts, describe_graph
 from whatwhere.widgets._traits import ConceptIds
@@ -154,6 +162,7 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
     _classes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _sums = traitlets.Dict().tag(sync=True)
     _sprite = traitlets.Dict().tag(sync=True)
+    _crops = traitlets.Dict().tag(sync=True)
     _strip = traitlets.Dict().tag(sync=True)
     _look = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
@@ -448,6 +457,7 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
             "_concepts": describe_concepts(graph),
             "_sums": encode_sums(graph, order, budget),
             "_sprite": encode_sprite(photos, order, budget),
+            "_crops": encode_crops(graph, self._concept_bank(), budget),
             "_strip": {"total": 0 if photos.reason else photos.total, "mark": photos.mark},
         }
 

@@ -51,6 +51,16 @@ function makeLine(context: Context): Line {
   };
 }
 
+/** Puts maps together that are drawn in the same colours; those that are flat, or not there, are left out. */
+export function groupByColors(model: AnyModel, panels: readonly Shown[]): Shown[][] {
+  const groups = new Map<string, Shown[]>();
+  for (const shown of panels.filter(({ plane }) => plane)) {
+    const colors = colorsOf(model, shown);
+    groups.set(colors, [...(groups.get(colors) ?? []), shown]);
+  }
+  return [...groups.values()];
+}
+
 /** Makes the legend: a line for all that is drawn in the same colours. */
 export function makeLegend(context: Context): Part {
   const node = h("div", { class: "legends" });
@@ -58,18 +68,14 @@ export function makeLegend(context: Context): Part {
   return {
     node,
     update(first, panels) {
-      const groups = new Map<string, Shown[]>();
-      const drawn = panels.filter(({ plane }) => plane);
-      for (const shown of drawn.length ? drawn : [first]) {
-        const colors = colorsOf(context.model, shown);
-        groups.set(colors, [...(groups.get(colors) ?? []), shown]);
-      }
-      [...groups.values()].forEach(([shown, ...more], place) => {
+      const drawn = groupByColors(context.model, panels);
+      const groups = drawn.length ? drawn : [[first]];
+      groups.forEach(([shown, ...more], place) => {
         lines[place] ??= makeLine(context);
         if (shown) lines[place].update(shown, more.length > 0 && context.model.get("scale") !== "shared");
       });
       lines.forEach((line, place) => {
-        if (place >= groups.size) line.node.remove();
+        if (place >= groups.length) line.node.remove();
         else if (line.node.parentNode !== node) node.append(line.node);
       });
     },
@@ -77,8 +83,8 @@ export function makeLegend(context: Context): Part {
 }
 
 /** The same for a picture that is saved. */
-export function legendLine(context: Context, shown: Shown): LegendLine {
-  const [low, high] = legendWords(shown);
+export function legendLine(context: Context, shown: Shown, each = false): LegendLine {
+  const [low, high] = legendWords(shown, each);
   return {
     low,
     high,

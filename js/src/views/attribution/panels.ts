@@ -1,7 +1,9 @@
 /** Maps side by side on the same photo: of several methods, or layers of one. */
 import { h, on, patchChildren, setText, show } from "../../core/dom";
 import type { PhotoStore } from "../shared/photos";
+import type { Saver, Snapshot } from "../shared/save";
 import type { Context, Part } from "./context";
+import { joinSnapshots } from "./multiples";
 import { makePicture, type PicturePart } from "./picture";
 import { LAYERS, layersOf, type Shown, type ViewState } from "./state";
 import { panelLabel, panelWords } from "./words";
@@ -38,7 +40,7 @@ interface Panel {
   update(shown: Shown): void;
 }
 
-function makePanel(context: Context, photos: PhotoStore): Panel {
+function makePanel(context: Context, photos: PhotoStore, saver: Saver): Panel {
   let shown: Shown | null = null;
   const { model, act, signal, state } = context;
   const open = () => {
@@ -51,7 +53,7 @@ function makePanel(context: Context, photos: PhotoStore): Panel {
     act: { ...act, findPartners: open },
     state: stateOn(state, () => (shown?.plane ? [shown.plane.rows, shown.plane.columns] : null)),
   };
-  const picture = makePicture(own, photos, panelLabel);
+  const picture = makePicture(own, photos, saver, panelLabel);
   const name = h("button", { class: "link", type: "button", title: "Show this alone" });
   const words = h("p", { class: "mut sm" });
   picture.node.prepend(h("figcaption", {}, name, words));
@@ -67,19 +69,31 @@ function makePanel(context: Context, photos: PhotoStore): Panel {
   };
 }
 
+export interface PanelsPart extends Part {
+  readonly drawn: boolean;
+  /** What is seen of all of them; null where none are shown, or they have no photo. */
+  snapshot(): Snapshot | null;
+}
+
 /** Makes the panels, as many as are wanted. */
-export function makePanels(context: Context, photos: PhotoStore): Part & { readonly drawn: boolean } {
+export function makePanels(context: Context, photos: PhotoStore, saver: Saver): PanelsPart {
   const node = h("div", { class: "panels", role: "group", "aria-label": "Maps side by side" });
   const made = new Map<string, Panel>();
+  let shown: readonly Shown[] = [];
   return {
     node,
+    snapshot() {
+      const parts = shown.map((_, place) => made.get(String(place))?.picture.snapshot() ?? null);
+      return joinSnapshots(context, shown, parts, COLUMNS[shown.length] ?? 3, node);
+    },
     update(_, panels) {
+      shown = panels;
       show(node, panels.length > 0);
       const wide = COLUMNS[panels.length] ?? 3;
       node.style.setProperty("--wide", String(wide));
       const keys = panels.map((_, place) => String(place));
       patchChildren(node, keys, (key) => {
-        const panel = made.get(key) ?? makePanel(context, photos);
+        const panel = made.get(key) ?? makePanel(context, photos, saver);
         made.set(key, panel);
         return panel.picture.node;
       });

@@ -3,7 +3,7 @@ import { h, on, setAttribute, setText, show } from "../../core/dom";
 import { fitCanvas } from "../shared/canvas";
 import type { PhotoStore } from "../shared/photos";
 import { followKeys, followPointer, seenBox } from "../shared/reading";
-import { followSaveKeys, makeSaver, type Saver, type Snapshot } from "../shared/save";
+import { followSaveKeys, type Saver, type Snapshot } from "../shared/save";
 import type { Context, Part } from "./context";
 import { colorsOf, legendLine } from "./legend";
 import { Overlay, paintScene, type Scene, signsOf, unsureCells } from "./paint";
@@ -17,11 +17,17 @@ export interface PicturePart extends Part {
   update(shown: Shown): void;
   /** Whether the photo that is shown has been drawn. */
   readonly drawn: boolean;
-  saver: Saver;
+  /** What is seen of the photo; null where there is none. */
+  snapshot(): Snapshot | null;
 }
 
 /** Makes the picture. */
-export function makePicture(context: Context, photos: PhotoStore, label = pictureLabel): PicturePart {
+export function makePicture(
+  context: Context,
+  photos: PhotoStore,
+  saver: Saver,
+  label = pictureLabel,
+): PicturePart {
   const { signal, state, act, kernel } = context;
   const canvas = h("canvas", { "aria-hidden": "true" });
   const place = h("span");
@@ -46,7 +52,6 @@ export function makePicture(context: Context, photos: PhotoStore, label = pictur
   let drawn = false;
 
   on(run, "click", () => act.start(), signal);
-  const saver = makeSaver(() => snapshot(), kernel, signal);
   followSaveKeys(frame, saver, signal);
   followPointer(frame, context, () => shown);
   followKeys(frame, context, () => shown);
@@ -167,7 +172,7 @@ export function makePicture(context: Context, photos: PhotoStore, label = pictur
   return {
     node,
     update,
-    saver,
+    snapshot,
     get drawn() {
       return drawn;
     },

@@ -14,7 +14,7 @@ import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { Plane } from "../../core/planes";
 import type { MapInfo, ScoreName, Status } from "../../core/wire";
-import type { Partners, Shown } from "./state";
+import { layersOf, type Partners, type Shown } from "./state";
 
 const DOT = " · ";
 
@@ -214,6 +214,24 @@ export function captionLines(model: AnyModel, shown: Shown, mapped: boolean): st
     [about.Method, partners ? "" : index].filter(Boolean).join(DOT),
     `${scale}, ${drawn}`,
   ];
+}
+
+/** What a saved picture of maps side by side shows. */
+export function multiplesLines(model: AnyModel, panels: readonly Shown[]): string[] {
+  const first = panels.find(({ map }) => map) ?? panels[0];
+  if (!first?.image) return [];
+  const [lead, rest] = headingWords({ ...first, partners: null, reading: null });
+  const { stored, className, map } = first;
+  const read = stored ? `${className} ${percent(stored.p)}` : "";
+  const about = Object.fromEntries(map?.about ?? []);
+  const scale = model.get("scale") === "shared" ? "One scale for all maps" : "Each map on its own scale";
+  const drawn = `drawn from ${percent(model.get("threshold"))} of it, opacity ${percent(model.get("opacity"))}`;
+  return [
+    `${lead} ${rest}, in ${first.image.name}`,
+    [model.get("_title"), read].filter(Boolean).join(DOT),
+    layersOf(model).length ? (about.Method ?? "") : "",
+    `${scale}, ${drawn}`,
+  ].filter(Boolean);
 }
 
 const INDEX_WORDS = {

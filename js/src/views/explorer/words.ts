@@ -17,6 +17,13 @@ export function subtitle(found: Partial<Found>): string {
   return unreadable.length ? `${many}, ${unreadable.length} of them unreadable` : many;
 }
 
+/** How many photos the strip does not show; empty if it shows all. */
+export function beyondWords({ photos = 0, strip = photos, unreadable = [] }: Partial<Found>): string {
+  const there = photos - unreadable.length;
+  const of = `${strip.toLocaleString("en")} of ${there.toLocaleString("en")}`;
+  return strip < there ? `The strip has ${of} photos. Go to another:` : "";
+}
+
 /** What the chooser says of a class. */
 export function choice(name: string, photos: number): string {
   return `${name} (${photos.toLocaleString("en")})`;

@@ -104,6 +104,8 @@ export function makeHead(context: Context, list: readonly [string[], string][]):
       setAttribute(progress, "aria-valuenow", share);
       setAttribute(progress, "aria-valuetext", words.status);
       setText(chipText, words.silence);
+      setAttribute(chip, "data-short", kernel.state === "silent" ? "No kernel" : null);
+      setAttribute(chip, "title", words.silence);
       show(chip, words.silence !== "");
     },
   };

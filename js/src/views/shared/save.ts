@@ -41,7 +41,7 @@ const [LEAST, MOST] = [640, 2048];
 /** Width of a photo under which words have the page's own size. */
 const WORDS = 600;
 const RAMP_GROUND = "#8a8984";
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 /** A name for a file, of letters, digits, dots and dashes. */
 export function fileName(parts: readonly string[]): string {

@@ -5,7 +5,8 @@ import { walkWithArrows } from "../../core/roving";
 import { makeChip, paintLetter } from "./chip";
 import type { Context, Part } from "./context";
 import type { Thumbs } from "./hover";
-import { makeLook } from "./look";
+import { Looked, makeLook } from "./look";
+import { makeParting } from "./parting";
 import type { Concept } from "./state";
 import { type Compared, type Line, linesOf, orderOf } from "./sums";
 import { comparisonWords, lineWords, logits, nameOf, readingWords } from "./words";
@@ -26,8 +27,10 @@ export function makeCompare(context: Context, thumbs: Thumbs): Part {
   const heading = h("h2");
   const told = h("p", { class: "mut sm" });
   const strip = makeStrip(context, thumbs);
-  const look = makeLook(context, thumbs);
+  const looked = new Looked(context);
+  const look = makeLook(context, looked, thumbs);
   const table = makeTable(context);
+  const parting = makeParting(context, looked);
   const why = h("p", { class: "mut blank" });
   const node = h(
     "section",
@@ -36,6 +39,7 @@ export function makeCompare(context: Context, thumbs: Thumbs): Part {
     told,
     strip.node,
     h("div", { class: "both" }, look.node, table.node),
+    parting.node,
     why,
   );
   return {
@@ -52,6 +56,7 @@ export function makeCompare(context: Context, thumbs: Thumbs): Part {
       strip.update(shown);
       look.update(shown);
       table.update(shown);
+      parting.update(shown);
       const reason = graph?.no_other
         ? graph.no_other
         : here === null

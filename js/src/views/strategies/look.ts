@@ -3,76 +3,100 @@
 import { CODE_LEVELS } from "../../core/concept_wire";
 import { h, setAttribute, setText, show } from "../../core/dom";
 import type { AnyModel } from "../../core/model";
+import type { LookInfo } from "../../core/strategy_wire";
 import { type CellPlane, CellStore, decodeCells } from "../concepts/codec";
 import { ConceptOverlay } from "../concepts/overlay";
 import type { Layer } from "../concepts/state";
 import { fitCanvas } from "../shared/canvas";
-import { PhotoStore } from "../shared/photos";
+import { PhotoStore, type Picture } from "../shared/photos";
 import type { Context, Part } from "./context";
 import type { Thumbs } from "./hover";
-import type { Concept } from "./state";
+import type { Concept, Shown } from "./state";
 import { orderOf } from "./sums";
 import { nameOf } from "./words";
 
 /** Share of a concept's scale below which nothing is painted. */
 const THRESHOLD = 0.1;
 
+/** What has arrived of the photo that is looked at. */
+export class Looked {
+  #context: Context;
+  #photos: PhotoStore;
+  #planes = new CellStore();
+  #overlay = new ConceptOverlay();
+
+  constructor(context: Context) {
+    this.#context = context;
+    const model = context.model as unknown as AnyModel;
+    this.#photos = new PhotoStore(model, context.signal, () => context.act.redraw());
+  }
+
+  /** What there is of a photo; null until it has arrived. */
+  of({ here, points }: Shown): Partial<LookInfo> | null {
+    const look = this.#context.model.get("_look");
+    const name = here === null ? "" : (points?.names[here] ?? "");
+    return look?.image === name && look.photo !== undefined ? look : null;
+  }
+
+  picture(look: Partial<LookInfo> | null): Picture | null {
+    return this.#photos.of(look?.photo);
+  }
+
+  /** Where a concept is on it; null where that is not known. */
+  plane(look: Partial<LookInfo> | null, concept: Concept | null): CellPlane | null {
+    const { maps, grid } = look ?? {};
+    if (!concept || !maps?.byteLength || !grid) return null;
+    return this.#planes.get(maps, String(concept.row), (bytes) => decodeCells(bytes, grid, concept.row, 1));
+  }
+
+  /** Paints the photo on all of a canvas, muted under a concept. */
+  paint(canvas: HTMLCanvasElement, picture: Picture, concept: Concept | null, plane: CellPlane | null): void {
+    const brush = canvas.getContext("2d");
+    if (!brush) return;
+    const area = [0, 0, canvas.width, canvas.height] as const;
+    brush.imageSmoothingQuality = "high";
+    brush.drawImage(plane ? picture.muted : picture.bitmap, ...area);
+    if (!concept || !plane) return;
+    const layer = { concept, plane, top: 1, present: true } as unknown as Layer; // its hue and texture are read
+    this.#overlay.paint([layer], THRESHOLD, true, this.#context.state.dark);
+    brush.drawImage(this.#overlay.canvas, ...area);
+  }
+}
+
+/** Whether a concept is nowhere on a photo. */
+export function isAbsent(plane: CellPlane): boolean {
+  return plane.values.every((value) => value < 1 / CODE_LEVELS);
+}
+
 /** Makes the photo. */
-export function makeLook({ model, state, act, signal }: Context, thumbs: Thumbs): Part {
+export function makeLook({ state, act, signal }: Context, looked: Looked, thumbs: Thumbs): Part {
   const canvas = h("canvas", { "aria-hidden": "true" });
   const frame = h("div", { class: "pic", role: "img" }, canvas);
   const caption = h("figcaption", { class: "sm mut" });
   const node = h("figure", { class: "look" }, frame, caption);
-  const photos = new PhotoStore(model as unknown as AnyModel, signal, () => act.redraw());
-  const overlay = new ConceptOverlay();
-  const planes = new CellStore();
   const observer = new ResizeObserver(() => act.redraw());
   observer.observe(frame);
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
 
-  function paint(bytes: DataView | undefined, concept: Concept | null, plane: CellPlane | null): boolean {
-    const picture = photos.of(bytes);
-    if (!picture) return false;
-    const { bitmap, muted } = picture;
-    frame.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
-    fitCanvas(canvas, frame);
-    const brush = canvas.getContext("2d");
-    if (!brush) return true;
-    brush.imageSmoothingQuality = "high";
-    brush.drawImage(plane ? muted : bitmap, 0, 0, canvas.width, canvas.height);
-    if (concept && plane) {
-      const layer = { concept, plane, top: 1, present: true } as unknown as Layer; // its hue and texture are read
-      overlay.paint([layer], THRESHOLD, true, state.dark);
-      brush.drawImage(overlay.canvas, 0, 0, canvas.width, canvas.height);
-    }
-    return true;
-  }
-
   return {
     node,
-    update({ here, points, compared, concepts, graph }) {
-      const look = model.get("_look");
-      const name = here === null ? "" : (points?.names[here] ?? "");
-      const arrived = look?.image === name && look.photo !== undefined;
+    update(shown) {
+      const { here, points, compared, concepts, graph } = shown;
+      const look = looked.of(shown);
       const mapped = state.mapped ?? (compared ? (orderOf(compared)[0] ?? null) : null);
       const concept = mapped === null ? null : (concepts[mapped] ?? null);
-      const maps = arrived && look.maps?.byteLength && look.grid ? look.maps : undefined;
-      const plane =
-        concept && maps
-          ? planes.get(maps, String(concept.row), (bytes) =>
-              decodeCells(bytes, look?.grid as [number, number], concept.row, 1),
-            )
-          : null;
-      const absent = plane?.values.every((value) => value < 1 / CODE_LEVELS) ?? false;
+      const plane = looked.plane(look, concept);
+      const absent = plane !== null && isAbsent(plane);
       show(node, here !== null);
       if (here === null) return;
-      const painted =
-        arrived && look.photo?.byteLength ? paint(look.photo, concept, absent ? null : plane) : false;
-      if (!painted) {
-        frame.style.aspectRatio = "1";
-        show(frame, thumbs.paint(canvas, here, 128));
-      } else show(frame, true);
-      const reason = arrived ? look.reason : graph?.no_photos || graph?.no_maps;
+      const picture = looked.picture(look);
+      if (picture) {
+        frame.style.aspectRatio = `${picture.bitmap.width} / ${picture.bitmap.height}`;
+        fitCanvas(canvas, frame);
+        looked.paint(canvas, picture, concept, absent ? null : plane);
+      } else frame.style.aspectRatio = "1";
+      show(frame, picture !== null || thumbs.paint(canvas, here, 128));
+      const reason = look ? look.reason : graph?.no_photos || graph?.no_maps;
       const where =
         concept && plane
           ? absent
@@ -80,7 +104,7 @@ export function makeLook({ model, state, act, signal }: Context, thumbs: Thumbs)
             : `Where ${nameOf(concept)} is: its code at each place`
           : "";
       setText(caption, where || (reason ?? ""));
-      setAttribute(frame, "aria-label", `${name}. ${where}`);
+      setAttribute(frame, "aria-label", `${points?.names[here] ?? ""}. ${where}`);
     },
   };
 }

@@ -26,6 +26,8 @@ export interface Compared {
 
 /** Numbers behind the contributions. */
 const REST = 4;
+/** A concept that parts two classes by less than this share of what the first does is not told of. */
+export const LEAST = 0.05;
 /** A gap below this is rounding. */
 const NOTHING = 0.005;
 
@@ -53,9 +55,15 @@ export function findSums(
   };
 }
 
+/** What a concept adds to the first logit more than to the second. */
+export function differenceOf({ concepts }: Compared, row: number): number {
+  const { first, second } = concepts[row] ?? { first: 0, second: 0 };
+  return first - second;
+}
+
 /** Rows of the concepts, those first that part the two classes most. */
-export function orderOf({ concepts }: Compared): number[] {
-  const apart = concepts.map(({ first, second }) => Math.abs(first - second));
+export function orderOf(compared: Compared): number[] {
+  const apart = compared.concepts.map((_, k) => Math.abs(differenceOf(compared, k)));
   return apart.map((_, k) => k).sort((a, b) => (apart[b] as number) - (apart[a] as number) || a - b);
 }
 

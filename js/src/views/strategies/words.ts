@@ -6,7 +6,7 @@ import type { Counting, Rate, Rule, StrategyTraits } from "../../core/strategy_w
 import type { HeadWords } from "../shared/head";
 import { OPEN, type Points, RIGHT, WRONG } from "./points";
 import type { Concept, Shown } from "./state";
-import type { Compared, Line } from "./sums";
+import { type Compared, differenceOf, LEAST, type Line } from "./sums";
 
 const DOT = " · ";
 const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
@@ -184,6 +184,17 @@ export function lineWords({ what, count: some }: Line, concepts: readonly Concep
   return rest[what];
 }
 
+/** For which of two classes a concept speaks, and by how much more. */
+export function partingWords(compared: Compared, row: number, classes: readonly string[]): string {
+  const by = differenceOf(compared, row);
+  return `${logits(Math.abs(by))} for ${classes[compared.classes[by < 0 ? 1 : 0]] ?? ""}`;
+}
+
+/** What crops are, and of which photos. */
+export function cropsWords(concept: Concept, images: readonly string[]): string {
+  return `Crops that show ${nameOf(concept)} most, of ${[...new Set(images)].join(", ")}`;
+}
+
 /** What parts the two classes, in a sentence. */
 export function comparisonWords(
   compared: Compared,
@@ -191,10 +202,10 @@ export function comparisonWords(
   concepts: readonly Concept[],
 ): string {
   const apart = compared.logits[0] - compared.logits[1];
+  const most = LEAST * Math.abs(differenceOf(compared, order[0] ?? 0));
   const parts = order.slice(0, 2).flatMap((k) => {
-    const side = compared.concepts[k];
-    const concept = concepts[k];
-    return side && concept ? [{ concept, by: side.first - side.second }] : [];
+    const [concept, by] = [concepts[k], differenceOf(compared, k)];
+    return concept && Math.abs(by) >= most ? [{ concept, by }] : [];
   });
   const held = compared.concepts.reduce((sum, { first, second }) => sum + first - second, 0);
   const rest = apart - held;

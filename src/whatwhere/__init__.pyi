@@ -29,6 +29,7 @@ from whatwhere.prototypes.spectrum import Spectrum as Spectrum
 from whatwhere.prototypes.stopping import Plateau as Plateau
 from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
 from whatwhere.strategies.strategies import Strategies as Strategies
+from whatwhere.widgets import AtlasView as AtlasView
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
 from whatwhere.widgets import Explorer as Explorer
@@ -39,6 +40,7 @@ from whatwhere.zoo import load_model as load_model
 
 __all__ = [
     "Accentuation",
+    "AtlasView",
     "Attribution",
     "AttributionView",
     "Baseline",

@@ -252,7 +252,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     grid,
     arriving.target,
   );
-  if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
+  setAttribute(root, "data-embedded", model.get("_embedded") || null);
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
   let shown = deriveShown(model, stores);

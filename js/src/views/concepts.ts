@@ -216,7 +216,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     ...parts.nodes,
     spoken,
   );
-  if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
+  setAttribute(root, "data-embedded", model.get("_embedded") || null);
   const host = h("div", { "data-lm-suppress-shortcuts": "true" });
   host.attachShadow({ mode: "open" }).append(h("style", {}, STYLE), root);
   let shown = deriveShown(model, state, cells);

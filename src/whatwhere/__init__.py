@@ -12,6 +12,7 @@ from whatwhere._version import __version__
 
 _HOMES = {
     "Accentuation": "whatwhere.prototypes.accentuation",
+    "Atlas": "whatwhere.atlas",
     "Attribution": "whatwhere.attribution",
     "AttributionView": "whatwhere.widgets",
     "Baseline": "whatwhere.engine.baseline",
@@ -49,6 +50,7 @@ _MODULES = ("cache", "examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Accentuation",
+    "Atlas",
     "Attribution",
     "AttributionView",
     "Baseline",

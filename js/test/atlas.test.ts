@@ -28,6 +28,7 @@ const pageOf = (id: number, name: string): PageInfo => ({
   id,
   name,
   words: `2 concepts from photos read as ${name}.`,
+  about: [["Important", "By this rule."]],
   concepts: [concept(0, "A"), concept(1, "B")],
 });
 const PAGES = { 0: pageOf(0, "tench"), 134: pageOf(134, "crane (134)") };
@@ -291,7 +292,7 @@ describe("the page", () => {
   it("holds the views of the class, rendered by the host", async () => {
     const { shown, find, fake } = await show();
     expect(shown).toEqual(["anywidget:a", "anywidget:b"]);
-    expect(find(".words").textContent).toBe("2 concepts from photos read as tench.");
+    expect(find(".words p").textContent).toBe("2 concepts from photos read as tench.");
     fake.set("selected", 134);
     await frame();
     await frame();

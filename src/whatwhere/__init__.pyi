@@ -3,6 +3,7 @@ from whatwhere import examples as examples
 from whatwhere import limits as limits
 from whatwhere import targets as targets
 from whatwhere._version import __version__ as __version__
+from whatwhere.atlas import Atlas as Atlas
 from whatwhere.attribution import Attribution as Attribution
 from whatwhere.attribution import PairMap as PairMap
 from whatwhere.attribution import Sobol as Sobol
@@ -40,6 +41,7 @@ from whatwhere.zoo import load_model as load_model
 
 __all__ = [
     "Accentuation",
+    "Atlas",
     "AtlasView",
     "Attribution",
     "AttributionView",

@@ -35,6 +35,8 @@ export interface PageInfo {
   name: string;
   /** What its concepts were found in, how well, and which of them count. */
   words: string;
+  /** How they were weighed, and by which rule they count. */
+  about: [string, string][];
   concepts: ConceptMark[];
 }
 

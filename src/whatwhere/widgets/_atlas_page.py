@@ -11,6 +11,7 @@ from whatwhere.widgets.strategies import StrategyView
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from whatwhere.atlas import ClassPage
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.model import VisionModel
     from whatwhere.widgets._lock import WriteLock
@@ -53,7 +54,7 @@ class PageViews:
 
     def __init__(
         self,
-        page: Any,
+        page: ClassPage,
         bank: ConceptBank,
         model: VisionModel | None,
         images: Mapping[str, Any] | None,

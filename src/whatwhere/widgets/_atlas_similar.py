@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from whatwhere.atlas import Atlas, Similar
+
 _EACH = 4  # concepts of other classes that one is shown beside
 _BAR = 0.2  # share of false ones among pairs so alike, from which a pair is not shown
 _CROPS = 3  # of each concept
 _SIDE, _QUALITY = 64, 68  # of a crop, in pixels
 _KEPT = 512  # concepts whose crops are kept
-
-Crops = "list[NDArray[np.uint8]]"
 
 
 class Lookup:
@@ -34,7 +35,7 @@ class Lookup:
         The classes.
     """
 
-    def __init__(self, atlas: Any) -> None:
+    def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
         self._shown: OrderedDict[tuple[int, int], tuple[dict[str, Any], list[NDArray[np.uint8]]]] = OrderedDict()
 
@@ -80,7 +81,7 @@ class Lookup:
             },
         )
 
-    def _row(self, each: Any, tiles: list[int]) -> dict[str, Any]:
+    def _row(self, each: Similar, tiles: list[int]) -> dict[str, Any]:
         target, concept_id = each.there
         return {
             "here": each.here[1],
@@ -92,7 +93,7 @@ class Lookup:
         }
 
     def _name(self, target: int) -> str:
-        return str(self._atlas[target].name)
+        return self._atlas.names[target]
 
     def _concept(self, target: int, concept_id: int) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
         """Return how a concept is marked, and its crops; those asked for last are kept."""
@@ -113,7 +114,9 @@ class Lookup:
         if classes < 2:  # noqa: PLR2004  # one and another
             note = "There is no other class to compare with."
         else:
-            note = "How alike the directions of two concepts are, and how unusual that is among concepts of other classes."
+            note = (
+                "How alike the directions of two concepts are, and how unusual that is among concepts of other classes."
+            )
         about = [
             ["Compared with", f"the concepts of {classes - 1:,} other class{'es' if classes != 2 else ''}"],  # noqa: PLR2004
             ["Cosine", "of two directions, after the direction of the mean activation was taken out of both"],
@@ -124,4 +127,12 @@ class Lookup:
             ["Chance", "share of false ones to be expected among all pairs that are as much alike"],
             ["Matched", "the pair belongs together when the concepts of both classes are matched one to one"],
         ]
-        return {"note": note, "about": about, "code": f"atlas.similar({target}, concept, most={_EACH}, threshold={_BAR})"}
+        return {
+            "note": note,
+            "about": about,
+            "code": f"atlas.similar({target}, concept, most={_EACH}, threshold={_BAR})",
+        }
+
+
+def _strength(pair: Similar) -> float:
+    return pair.cosine if math.isnan(pair.z) else pair.z

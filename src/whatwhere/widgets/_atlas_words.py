@@ -9,13 +9,14 @@ from whatwhere.concepts.palette import hue_of, letter_of
 from whatwhere.widgets._planes import rounded
 
 if TYPE_CHECKING:
+    from whatwhere.atlas import ClassPage
     from whatwhere.concepts.bank import ConceptBank
 
 _NO_CHANCE = 0.5  # share of false ones from which a pair is no more than chance
 _LITTLE = 0.005  # below it a share is less than 1 %
 
 
-def describe_page(page: Any, bank: ConceptBank) -> dict[str, Any]:
+def describe_page(page: ClassPage, bank: ConceptBank) -> dict[str, Any]:
     """Say what stands above the views of a class.
 
     Parameters
@@ -34,6 +35,7 @@ def describe_page(page: Any, bank: ConceptBank) -> dict[str, Any]:
         "id": page.target,
         "name": page.name,
         "words": sentence(page),
+        "about": [["Importance", bank.importance_method], ["Important", page.rule]],
         "concepts": [describe_concept(bank, concept_id, page.important) for concept_id in bank.ids],
     }
 
@@ -65,8 +67,8 @@ def describe_concept(bank: ConceptBank, concept_id: int, important: tuple[int, .
     }
 
 
-def sentence(page: Any) -> str:
-    """Say in a sentence or two what the concepts of a class rest on.
+def sentence(page: ClassPage) -> str:
+    """Say in two sentences what the concepts of a class rest on.
 
     Parameters
     ----------
@@ -78,15 +80,14 @@ def sentence(page: Any) -> str:
     str
         For people.
     """
-    bank: ConceptBank = page.bank
-    q, count = bank.quality, len(page.important)
+    bank = page.bank
     photos = f"{page.n_images:,} photo{'s' if page.n_images != 1 else ''} read as {page.name}"
     concepts = f"{bank.rank} concept{'s' if bank.rank != 1 else ''}"
-    letters = ", ".join(letter_of(concept_id) for concept_id in page.important)
-    are = f"{letters} {'is' if count == 1 else 'are'} important"
+    *some, last = map(letter_of, page.important)
+    are = f"{', '.join(some)} and {last} are" if some else f"{last} is"
     return (
-        f"{concepts} from {photos}, at {bank.layer.name}: relative error {q.error:.2f}. Importance: "
-        f"{bank.importance_method.rstrip('.')}. {are}. {page.rule}"
+        f"{concepts} from {photos}, at layer {bank.layer.name}, with a relative error of {bank.quality.error:.2f}. "
+        f"{are} important."
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from whatwhere.atlas import Atlas, ClassPage
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.jobs import Job
     from whatwhere.model import VisionModel
@@ -134,7 +135,7 @@ class AtlasView(View):
 
     def __init__(
         self,
-        atlas: Any,
+        atlas: Atlas,
         model: VisionModel | None = None,
         images: Any = None,
         *,
@@ -163,12 +164,12 @@ class AtlasView(View):
     # -- for Python ---------------------------------------------------------------------------------------------------
 
     @property
-    def atlas(self) -> Any:
+    def atlas(self) -> Atlas:
         """The classes."""
         return self._atlas
 
     @property
-    def page(self) -> Any:
+    def page(self) -> ClassPage:
         """The page of the class that is shown, as the atlas has it."""
         return self._page.page
 
@@ -500,7 +501,7 @@ _NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def describe_classes(atlas: Any) -> dict[str, Any]:
+def describe_classes(atlas: Atlas) -> dict[str, Any]:
     """List the classes of an atlas, column by column.
 
     Parameters
@@ -526,14 +527,14 @@ def describe_classes(atlas: Any) -> dict[str, Any]:
     }
 
 
-def _accuracy(page: Any) -> float | None:
+def _accuracy(page: ClassPage) -> float | None:
     """Return the share of a class's photos that are right; None where nobody knows."""
     if page.graph is None or not page.graph.known.any():
         return None
     return round(float(page.graph.accuracy.value), 4)
 
 
-def find_page(atlas: Any, target: Any, argument: str = "target") -> int:
+def find_page(atlas: Atlas, target: Any, argument: str = "target") -> int:
     """Find a class that has a page.
 
     Parameters
@@ -566,7 +567,7 @@ def find_page(atlas: Any, target: Any, argument: str = "target") -> int:
     return int(page.target)
 
 
-def _checked(atlas: Any) -> Any:
+def _checked(atlas: Any) -> Atlas:
     from whatwhere.atlas import Atlas
 
     if not isinstance(atlas, Atlas):

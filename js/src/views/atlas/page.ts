@@ -1,8 +1,9 @@
 /** The page of a class: what it is, its concepts and photos as views of their own, and what resembles them elsewhere. */
 import type { Likeness, PageInfo, PageParts, Similar } from "../../core/atlas_wire";
-import { h, on, setAttribute, setText, show } from "../../core/dom";
+import { h, icon, on, setAttribute, setText, show } from "../../core/dom";
 import { Sprite } from "../concepts/sprite";
 import { type Host, type Manager, makePart } from "../shared/parts";
+import { listTerms, makePopover } from "../shared/popover";
 import { makeSimilar } from "./similar";
 
 export interface PageNow {
@@ -50,7 +51,21 @@ export function makePage(
   const number = h("span", { class: "mut" });
   const pending = h("span", { class: "mut", role: "status" });
   const button = h("button", { class: "link back", type: "button", hidden: true });
-  const words = h("p", { class: "words" });
+  const words = h("p");
+  const rule = h(
+    "button",
+    {
+      class: "icon",
+      type: "button",
+      "aria-label": "Which concepts are important",
+      "aria-haspopup": "dialog",
+      title: "Which concepts are important",
+    },
+    icon("info"),
+  );
+  const terms = h("dl");
+  const popover = makePopover(rule, "Which concepts are important", terms, signal);
+  const line = h("div", { class: "words" }, words, rule, popover.node);
   const what = makePart("what", "view.what", hosts.host, hosts.manager, signal);
   const why = makePart("why", "view.why", hosts.host, hosts.manager, signal);
   const similar = makeSimilar(follow, new Sprite(signal, redraw), signal);
@@ -59,7 +74,7 @@ export function makePage(
     "section",
     { class: "page" },
     h("header", { class: "pagehead" }, title, number, pending, h("span", { class: "sp" }), button),
-    words,
+    line,
     body,
   );
   let shown: string | null = null;
@@ -92,7 +107,9 @@ export function makePage(
       body.inert = now.pending !== "";
       show(body, page !== null);
       setText(words, page && !now.pending ? page.words : "");
-      show(words, page !== null);
+      show(line, page !== null);
+      show(rule, !now.pending);
+      if (page) listTerms(terms, page.about);
       if (!page || !parts) return;
       place(parts);
       const { similar: rows, concept, far, dark, waiting } = now;

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import os
 
     from whatwhere.atlas.page import ClosestClass
-    from whatwhere.atlas.shelf import Pages
+    from whatwhere.atlas.shelf import Facts, Pages
     from whatwhere.atlas.similar import Finder, Link, Similar
     from whatwhere.classes import ClassNames
     from whatwhere.concepts.bank import ConceptBank
@@ -356,6 +356,31 @@ class Atlas(Mapping[int, ClassPage]):
 
     __eq__ = object.__eq__  # pages are read when they are asked for, not to compare atlases
     __hash__ = object.__hash__
+
+    def facts(self, target: int | str) -> Facts:
+        """Return what a list of classes says of one; its page is not read for it.
+
+        Parameters
+        ----------
+        target : int or str
+            A class that has a page, by id or name.
+
+        Returns
+        -------
+        Facts
+            ``n_images``, ``n_important`` and ``accuracy``.
+
+        Raises
+        ------
+        KeyError, whatwhere.UnknownClassError
+            If the class has no page, or there is none such.
+        """
+        return self._pages.facts(self._of_page(target))
+
+    @property
+    def class_names(self) -> ClassNames:
+        """Names of all classes of the network, by id."""
+        return self._class_names
 
     # -- finding ------------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,43 @@ class Origin:
             raise ValueError(f"banks: {told} with {self.channels} features, got {other.layer!r} with {other.channels}.")
 
 
+class Facts(NamedTuple):
+    """What a list of classes says of one, without its page.
+
+    Attributes
+    ----------
+    n_images : int
+        Photos that are predicted as the class.
+    n_important : int
+        Its important concepts.
+    accuracy : float or None
+        Share of the photos whose class is known that are right; None where it is known of none.
+    """
+
+    n_images: int
+    n_important: int
+    accuracy: float | None
+
+    @classmethod
+    def of(cls, page: ClassPage) -> Facts:
+        """Read them off a page.
+
+        Parameters
+        ----------
+        page : ClassPage
+            The page.
+
+        Returns
+        -------
+        Facts
+            Of its class.
+        """
+        graph = page.graph
+        known = graph is not None and bool(graph.known.any())
+        accuracy = float(graph.accuracy.value) if graph is not None and known else None
+        return cls(page.n_images, len(page.important), accuracy)
+
+
 class Entry(NamedTuple):
     """What an index says of a class.
 
@@ -140,12 +177,18 @@ class Entry(NamedTuple):
         Photos that are predicted as the class.
     ids : tuple of int
         Its concepts.
+    n_important : int
+        How many of them are important.
+    accuracy : float or None, default None
+        Share of the photos whose class is known that are right.
     """
 
     file: str
     digest: str
     n_images: int
     ids: tuple[int, ...]
+    n_important: int
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -225,6 +268,20 @@ class Pages(Protocol):
             Those that are predicted as the class.
         """
 
+    def facts(self, target: int) -> Facts:
+        """Return what a list says of a class.
+
+        Parameters
+        ----------
+        target : int
+            Class id.
+
+        Returns
+        -------
+        Facts
+            Without reading its page, where it lies in a folder.
+        """
+
 
 class Held:
     """Pages in memory.
@@ -288,6 +345,21 @@ class Held:
             Those that are predicted as the class.
         """
         return self._pages[target].n_images
+
+    def facts(self, target: int) -> Facts:
+        """Return what a list says of a class.
+
+        Parameters
+        ----------
+        target : int
+            Class id.
+
+        Returns
+        -------
+        Facts
+            Without reading its page, where it lies in a folder.
+        """
+        return Facts.of(self._pages[target])
 
 
 class Shelf:
@@ -377,6 +449,22 @@ class Shelf:
         """
         return self.index.entries[target].n_images
 
+    def facts(self, target: int) -> Facts:
+        """Return what a list says of a class.
+
+        Parameters
+        ----------
+        target : int
+            Class id.
+
+        Returns
+        -------
+        Facts
+            Without reading its page, where it lies in a folder.
+        """
+        entry = self.index.entries[target]
+        return Facts(entry.n_images, entry.n_important, entry.accuracy)
+
     def is_sound(self, target: int) -> bool:
         """Tell whether the file of a class is there and as it was written.
 
@@ -433,7 +521,9 @@ def put_page(folder: Path, page: ClassPage) -> Entry:
     """
     path = folder / f"class_{page.target:05d}.safetensors"
     write_page(page, path)
-    return Entry(path.name, content_digest(path.read_bytes()), page.n_images, page.bank.ids)
+    facts = Facts.of(page)
+    digest = content_digest(path.read_bytes())
+    return Entry(path.name, digest, facts.n_images, page.bank.ids, facts.n_important, facts.accuracy)
 
 
 def write_index(folder: Path, index: Index) -> None:

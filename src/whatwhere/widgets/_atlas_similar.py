@@ -120,11 +120,8 @@ class Lookup:
         about = [
             ["Compared with", f"the concepts of {classes - 1:,} other class{'es' if classes != 2 else ''}"],  # noqa: PLR2004
             ["Cosine", "of two directions, after the direction of the mean activation was taken out of both"],
-            [
-                "Deviations",
-                "above the usual cosine of either concept with concepts of other classes; the lesser of both",
-            ],
-            ["Chance", "share of false ones to be expected among all pairs that are as much alike"],
+            ["Scores", self._atlas.calibration],
+            ["Shown", f"pairs with a q of {_BAR} at most, {_EACH} of each concept"],
             ["Matched", "the pair belongs together when the concepts of both classes are matched one to one"],
         ]
         return {

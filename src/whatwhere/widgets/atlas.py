@@ -420,7 +420,7 @@ class AtlasView(View):
         except Exception as error:
             self._trait_values["selected"] = change["old"]
             self.send_state("selected")
-            name = self._atlas.names.get(change["new"], change["new"])
+            name = self._atlas.names[change["new"]]
             self.write(_note=f"The page of {name} cannot be opened. {type(error).__name__}: {error}")
             raise
 
@@ -431,13 +431,15 @@ class AtlasView(View):
 
     def _on_set(self, content: dict[str, Any]) -> None:
         """Set what the browser sends; a class and a concept of it belong together."""
-        traits = content.get("traits")
-        both = isinstance(traits, dict) and isinstance(traits.get("concept"), int)
-        if both and traits.get("selected") not in (None, self.selected):
-            self._wanted = traits["concept"]
-            content = {**content, "traits": {"selected": traits["selected"]}}
-        elif both and "selected" in traits:
-            content = {**content, "traits": {"concept": traits["concept"]}}
+        told = content.get("traits")
+        traits = dict(told) if isinstance(told, dict) else {}
+        if "selected" in traits and isinstance(traits.get("concept"), int):
+            concept = traits.pop("concept")
+            if traits["selected"] == self.selected:
+                traits = {"concept": concept}
+            else:
+                self._wanted = concept
+            content = {**content, "traits": traits}
         super()._on_set(content)
         self._wanted = None
 
@@ -514,24 +516,17 @@ def describe_classes(atlas: Atlas) -> dict[str, Any]:
     dict
         ``_list`` on the wire: those with a page, then those without, with the reason.
     """
-    pages = {target: atlas[target] for target in atlas}
-    ids = [*pages, *atlas.skipped]
-    names = next(iter(pages.values())).bank.class_names
+    ids = [*atlas, *atlas.skipped]
+    facts = {target: atlas.facts(target) for target in atlas}
+    every = [facts.get(target) for target in ids]
     return {
         "ids": ids,
-        "names": [names[target] for target in ids],
-        "photos": [pages[target].n_images if target in pages else None for target in ids],
-        "important": [len(pages[target].important) if target in pages else None for target in ids],
-        "accuracy": [_accuracy(pages[target]) if target in pages else None for target in ids],
+        "names": [atlas.class_names[target] for target in ids],
+        "photos": [None if told is None else told.n_images for told in every],
+        "important": [None if told is None else told.n_important for told in every],
+        "accuracy": [None if told is None or told.accuracy is None else round(told.accuracy, 4) for told in every],
         "why": {str(target): why for target, why in atlas.skipped.items()},
     }
-
-
-def _accuracy(page: ClassPage) -> float | None:
-    """Return the share of a class's photos that are right; None where nobody knows."""
-    if page.graph is None or not page.graph.known.any():
-        return None
-    return round(float(page.graph.accuracy.value), 4)
 
 
 def find_page(atlas: Atlas, target: Any, argument: str = "target") -> int:
@@ -559,12 +554,12 @@ def find_page(atlas: Atlas, target: Any, argument: str = "target") -> int:
         If there is no such class, or it has no page; the message says which are near, or why.
     """
     try:
-        page = atlas[target]
+        atlas.facts(target)
     except KeyError as error:
         raise UnknownClassError(f"{argument}: {error.args[0]}") from None
     except (UnknownClassError, TypeError) as error:
         raise type(error)(str(error).replace("target:", f"{argument}:", 1)) from None
-    return int(page.target)
+    return atlas.class_names.resolve(target)
 
 
 def _checked(atlas: Any) -> Atlas:

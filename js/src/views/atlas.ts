@@ -17,7 +17,7 @@ import {
 } from "../core/atlas_wire";
 import base from "../core/base.css";
 import { h, icon, on, setAttribute, setText, show } from "../core/dom";
-import { Kernel } from "../core/kernel";
+import { Kernel, STALE_AFTER } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
 import { Selection } from "../core/selection";
 import { followTheme } from "../core/theme";
@@ -98,7 +98,15 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   let wanted: Place | null = null;
   let trail: Place[] = [];
   let said = "";
-  signal.addEventListener("abort", () => ending.abort(), { once: true });
+  let patience: ReturnType<typeof setTimeout> | undefined;
+  signal.addEventListener(
+    "abort",
+    () => {
+      ending.abort();
+      clearTimeout(patience);
+    },
+    { once: true },
+  );
 
   /** Why a class cannot be opened now; empty if it can. */
   function far({ id, why }: { id: number; why: string }): string {
@@ -139,6 +147,8 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     writer.set("selected", place.selected);
     if (place.concept !== null) writer.set("concept", place.concept);
     writer.save();
+    clearTimeout(patience);
+    patience = setTimeout(() => kernel.poke(), STALE_AFTER); // a page that does not come: does anybody answer?
   }
 
   /** Goes to a similar concept, and remembers the way back. */

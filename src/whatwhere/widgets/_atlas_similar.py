@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _EACH = 4  # concepts of other classes that one is shown beside
 _BAR = 0.2  # share of false ones among pairs so alike, from which a pair is not shown
+_LEAST = 0.3  # cosine of a pair that is shown where chance is not known
 _CROPS = 3  # of each concept
 _SIDE, _QUALITY = 64, 68  # of a crop, in pixels
 _KEPT = 512  # concepts whose crops are kept
@@ -56,7 +57,7 @@ class Lookup:
         found = []
         for done, concept_id in enumerate(ids):
             yield Step(done, len(ids), "similar", None)
-            found += self._atlas.similar(target, concept_id, most=_EACH, threshold=_BAR)
+            found += filter(_worth, self._atlas.similar(target, concept_id, most=_EACH, threshold=_BAR))
         found.sort(key=lambda each: each.z if each.z == each.z else each.cosine, reverse=True)
         pictures: list[NDArray[np.uint8]] = []
         places: dict[tuple[int, int], list[int]] = {}
@@ -77,7 +78,7 @@ class Lookup:
                 "sprite": sprite,
                 "side": _SIDE,
                 "columns": columns,
-                **self._told(target),
+                **self._told(target, none=not found),
             },
         )
 
@@ -108,11 +109,13 @@ class Lookup:
         self._shown.move_to_end(key)
         return self._shown[key]
 
-    def _told(self, target: int) -> dict[str, Any]:
+    def _told(self, target: int, *, none: bool) -> dict[str, Any]:
         """Say what the scores are."""
         classes = len(self._atlas)
         if classes < 2:  # noqa: PLR2004  # one and another
             note = "There is no other class to compare with."
+        elif none:
+            note = "No concept of another class is more like one of these than chance gives."
         else:
             note = (
                 "How alike the directions of two concepts are, and how unusual that is among concepts of other classes."
@@ -121,7 +124,7 @@ class Lookup:
             ["Compared with", f"the concepts of {classes - 1:,} other class{'es' if classes != 2 else ''}"],  # noqa: PLR2004
             ["Cosine", "of two directions, after the direction of the mean activation was taken out of both"],
             ["Scores", self._atlas.calibration],
-            ["Shown", f"pairs with a q of {_BAR} at most, {_EACH} of each concept"],
+            ["Shown", f"{_EACH} of each concept at most: q up to {_BAR}, or cosines from {_LEAST} where there is none"],
             ["Matched", "the pair belongs together when the concepts of both classes are matched one to one"],
         ]
         return {
@@ -129,6 +132,10 @@ class Lookup:
             "about": about,
             "code": f"atlas.similar({target}, concept, most={_EACH}, threshold={_BAR})",
         }
+
+
+def _worth(pair: Similar) -> bool:
+    return not math.isnan(pair.z) or pair.cosine >= _LEAST
 
 
 def _strength(pair: Similar) -> float:

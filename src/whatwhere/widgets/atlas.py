@@ -37,6 +37,7 @@ _TOLD = WIRE["atlas"]
 _KEPT: int = _TOLD["kept"]
 _WORKER = "photos"  # looking up what is alike waits for no network
 _FALLBACK_BYTES = 12_000
+_REFITTED = "These concepts were extracted again here; the atlas compares those that it holds."
 _CARDS = 6  # in the picture for hosts that show no widgets
 
 
@@ -374,10 +375,18 @@ class AtlasView(View):
         self.write(
             _pages={str(target): describe_page(page.page, page.what.annotated()) for target, page in shelf.items()},
             _parts={str(target): page.references for target, page in shelf.items()},
-            _similar={str(target): self._found[target] for target in shelf if target in self._found},
+            _similar={str(target): self._told_similar(target) for target in shelf if target in self._found},
             concept=self._page.concept,
             **more,
         )
+
+    def _told_similar(self, target: int) -> dict[str, Any]:
+        """Say what is alike; nothing of concepts that were extracted again: the atlas does not know these."""
+        page, found = self._shelf[target], self._found[target]
+        bank = page.what.bank
+        if bank is None or bank.refits == page.page.bank.refits:
+            return found
+        return {**found, "rows": [], "note": _REFITTED}
 
     def _on_page(self, target: int) -> None:
         """Take over what was chosen, or said, on a page."""

@@ -6,7 +6,6 @@ import { hueOn, inkOn, textureOf } from "../concepts/palette";
 import { makeSegments } from "../concepts/segments";
 import { paintTiles, type Sprite } from "../concepts/sprite";
 import { makeAbout, makePopover } from "../shared/popover";
-import { likenessWords } from "./words";
 
 /** Rows that are shown of all concepts before somebody asks for more. */
 const FEW = 8;
@@ -161,7 +160,6 @@ export function makeSimilar(
     setText(find(".a"), away);
     show(find(".a"), away !== "");
     setAttribute(row, "aria-disabled", away !== "" && "true");
-    setAttribute(row, "aria-label", likenessWords(like, here.letter, away));
     setAttribute(row, "title", away ? `${like.there.name}: ${away}` : `Go to ${like.there.name}`);
     const bitmap = sprite.get(similar.sprite);
     if (!bitmap) return;
@@ -191,21 +189,31 @@ function noteOf(similar: Similar, found: number, of: ConceptMark | undefined): s
     : similar.note;
 }
 
+/** What is read between the letters, by whoever does not see that two concepts stand side by side. */
+const unseen = (text: string) => h("span", { class: "vh" }, text);
+
 function makeRow(): HTMLElement {
-  const crops = (place: string) =>
-    h("span", { class: place }, h("span", { class: "dot" }), h("canvas", { "aria-hidden": "true" }));
+  const crops = (place: string, before: string) =>
+    h(
+      "span",
+      { class: place },
+      unseen(before),
+      h("span", { class: "dot" }),
+      h("canvas", { "aria-hidden": "true" }),
+    );
+  const name = h("b", { class: "n" });
   return h(
     "button",
     { class: "like", type: "button", tabindex: -1 },
-    crops("here"),
-    crops("there"),
+    crops("here", "Concept "),
+    crops("there", " resembles concept "),
     h(
       "span",
       { class: "told" },
       h(
         "span",
         { class: "t" },
-        h("b", { class: "n" }),
+        h("span", {}, unseen(" of "), name),
         h("span", { class: "c mut" }),
         h("span", { class: "a sm mut", hidden: true }),
       ),

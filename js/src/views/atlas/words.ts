@@ -1,5 +1,5 @@
 /** What an AtlasView says. */
-import type { Likeness, PageInfo } from "../../core/atlas_wire";
+import type { PageInfo } from "../../core/atlas_wire";
 import { count, counted, percent } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
 import type { ClassRow } from "./classes";
@@ -61,18 +61,6 @@ export function refusal(row: ClassRow, far: string): string {
 export function silence(state: KernelState): string {
   if (state === "saved") return "Saved page: what is here still reacts; computing more needs a notebook.";
   return state === "silent" ? "No kernel: what is here still reacts, other classes cannot be opened." : "";
-}
-
-/** What a concept is called: its letter, and its name where it has one. */
-export function conceptWords({ letter, name }: { letter: string; name: string }): string {
-  return name ? `${letter}, ${name}` : letter;
-}
-
-/** What a row of similar concepts is for a screen reader. */
-export function likenessWords(row: Likeness, letter: string, far: string): string {
-  const { there, words, mutual } = row;
-  const what = `Concept ${letter} resembles concept ${conceptWords(there.concept)} of ${there.name}: ${words}`;
-  return `${what}${mutual ? ", matched one to one" : ""}${far ? `; ${far}` : ""}`;
 }
 
 /** What a screen reader hears once a page is there. */

@@ -42,7 +42,7 @@ const SIMILAR: Similar = {
       here: 0,
       there: { class: 134, name: "crane (134)", concept: concept(1, "B") },
       cosine: 0.6,
-      words: "cosine 0.60, 5.2 deviations above the usual",
+      words: "cosine 0.60, z 5.2",
       mutual: true,
       tiles: [],
     },
@@ -50,7 +50,7 @@ const SIMILAR: Similar = {
       here: 1,
       there: { class: 900, name: "water_tower", concept: concept(0, "A") },
       cosine: 0.4,
-      words: "cosine 0.40, 2.0 deviations above the usual",
+      words: "cosine 0.40, z 2.0",
       mutual: false,
       tiles: [],
     },
@@ -322,7 +322,7 @@ describe("similar concepts", () => {
     const { all, selections, find } = await show();
     expect(all(".like").length).toBe(1);
     expect(all(".like")[0]?.textContent).toBe(
-      "Concept A resembles concept B of crane (134)cosine 0.60, 5.2 deviations above the usualmatched one to one",
+      "Concept A resembles concept B of crane (134)cosine 0.60, z 5.2matched one to one",
     );
     selections.s0?.set("concepts", [1]);
     await frame();

@@ -158,10 +158,8 @@ def test_the_sentence_has_what_concepts_rest_on(atlas):
 
 
 def test_how_alike_concepts_are_is_said_with_what_is_usual():
-    assert likeness(0.6, 12.4, 7e-10) == (
-        "cosine 0.60, 12.4 deviations above the usual; under 1 % of pairs so alike are chance"
-    )
-    assert likeness(0.2, 3.5, 0.08).endswith("about 8 % of pairs so alike are chance")
+    assert likeness(0.6, 12.4, 7e-10) == ("cosine 0.60, z 12.4: under 1 % of pairs this alike are chance")
+    assert likeness(0.2, 3.5, 0.08).endswith("z 3.5: about 8 % of pairs this alike are chance")
     assert likeness(0.1, 1.0, 0.9).endswith("no more than chance gives")
     assert likeness(-0.1, float("nan"), float("nan")) == "cosine \u22120.10; too few classes to tell chance"
 

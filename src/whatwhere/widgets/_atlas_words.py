@@ -111,9 +111,9 @@ def likeness(cosine: float, z: float, q: float) -> str:
     told = f"cosine {cosine:.2f}".replace("-", "\u2212")
     if math.isnan(z):
         return f"{told}; too few classes to tell chance"
-    told += f", {z:.1f} deviations above the usual".replace("-", "\u2212")
+    told += f", z {z:.1f}".replace("-", "\u2212")
     if math.isnan(q):
         return told
     if q >= _NO_CHANCE:
         return f"{told}: no more than chance gives"
-    return f"{told}; {'under 1' if q < _LITTLE else f'about {100 * q:.0f}'} % of pairs so alike are chance"
+    return f"{told}: {'under 1' if q < _LITTLE else f'about {100 * q:.0f}'} % of pairs this alike are chance"

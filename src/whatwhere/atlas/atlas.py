@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.atlas.page import CLOSEST, ClassPage, make_page
+from whatwhere.atlas.closest import CLOSEST, Compass
+from whatwhere.atlas.page import ClassPage
 from whatwhere.atlas.searching import search
 from whatwhere.atlas.shelf import Held, Index, Origin, Shelf, put_page, read_index, write_index
 from whatwhere.classes import UnknownClassError
@@ -17,7 +18,7 @@ from whatwhere.jobs import Job
 if TYPE_CHECKING:
     import os
 
-    from whatwhere.atlas.page import ClosestClass
+    from whatwhere.atlas.closest import ClosestClass
     from whatwhere.atlas.shelf import Pages
     from whatwhere.atlas.similar import Finder, Link, Similar
     from whatwhere.classes import ClassNames
@@ -296,13 +297,13 @@ class Atlas(Mapping[int, ClassPage]):
 
         if not banks:
             raise ValueError("banks: wanted one at least, got none.")
-        graphs, pages = graphs or {}, {}
+        graphs, pages, compass = graphs or {}, {}, None if model is None else Compass(model)
+        nothing = None, "This needs the network: Atlas.from_banks(banks, model=model)."
         for target, bank in banks.items():
             graph = graphs.get(target)
             if bank.target is not None and bank.target != target:
                 raise ValueError(f"banks: wanted each by the id of its class, got one of {bank.target} as {target}.")
-            why = "This needs the network: Atlas.from_banks(banks, model=model)."
-            pages[target] = ClassPage(bank, graph, None, why) if model is None else make_page(model, bank, graph)
+            pages[target] = ClassPage(bank, graph, *(nothing if compass is None else compass.closest(bank)))
         origin, names = _common(pages)
         skipped = banks.left_out if isinstance(banks, ClassBanks) else {}
         return cls(Held(pages), origin, names, skipped)

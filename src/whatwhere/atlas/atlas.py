@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from whatwhere.atlas.closest import ClosestClass
     from whatwhere.atlas.shelf import Pages
     from whatwhere.atlas.similar import Finder, Link, Similar
+    from whatwhere.atlas.tables import Rows
     from whatwhere.classes import ClassNames
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.by_class import Targets
@@ -496,6 +497,71 @@ class Atlas(Mapping[int, ClassPage]):
         if page.closest is None:
             raise ValueError(page.why_not_closest)
         return list(page.closest[page.bank.number_of(concept)][:most])
+
+    def table(self, rows: Rows = "classes", *, threshold: float = 0.05) -> dict[str, list[Any]]:
+        """Lay the atlas out in columns; see `whatwhere.atlas.tables.table`.
+
+        Parameters
+        ----------
+        rows : {"classes", "similar"}, default "classes"
+            What a row is: a class, or a pair of concepts that are alike.
+        threshold : float, default 0.05
+            Largest q of such a pair.
+
+        Returns
+        -------
+        dict of str to list
+            Columns of equal length.
+        """
+        from whatwhere.atlas.tables import table
+
+        return table(self, rows, threshold=threshold)
+
+    def to_pandas(self, rows: Rows = "classes", *, threshold: float = 0.05) -> Any:
+        """Lay the atlas out as a pandas table.
+
+        Parameters
+        ----------
+        rows : {"classes", "similar"}, default "classes"
+            What a row is.
+        threshold : float, default 0.05
+            Largest q of a pair of concepts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Of classes with their ids as its index.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        from whatwhere.atlas.tables import to_pandas
+
+        return to_pandas(self, rows, threshold=threshold)
+
+    def to_plotly(self, *, threshold: float = 0.05) -> Any:
+        """Make a Plotly figure of the classes that share concepts.
+
+        Parameters
+        ----------
+        threshold : float, default 0.05
+            Largest q of a shared concept.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            Classes on a circle, and a line where two share concepts.
+
+        Raises
+        ------
+        ImportError
+            If Plotly is not installed.
+        """
+        from whatwhere.atlas.tables import to_plotly
+
+        return to_plotly(self, threshold=threshold)
 
     # -- files --------------------------------------------------------------------------------------------------------
 

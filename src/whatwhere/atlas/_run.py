@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from whatwhere.atlas.atlas import Atlas, make_folder
-from whatwhere.atlas.page import make_page
+from whatwhere.atlas.closest import Compass
+from whatwhere.atlas.page import ClassPage
 from whatwhere.atlas.shelf import INDEX, Held, Index, Origin, Shelf, put_page, read_index, write_index
 from whatwhere.cache.keys import UncacheableError, digest_of
 from whatwhere.cache.store import Store
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from whatwhere.atlas.page import ClassPage
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.by_class import Targets
     from whatwhere.model import VisionModel
@@ -111,7 +111,7 @@ class AtlasRun:
             without=known,
             store=store,
         )
-        record = self._record(complete=False)
+        record, compass = self._record(complete=False), Compass(self._model)
         done = total = 0
         for step in run.steps():
             done, total = step.done, step.total
@@ -124,7 +124,7 @@ class AtlasRun:
                 graph = placed.record
                 yield Step(done, total, placed.stage, record)
             self._skipped |= run.left_out
-            self._take(make_page(self._model, bank, graph), key)
+            self._take(ClassPage(bank, graph, *compass.closest(bank)), key)
             record = self._record(complete=False)
             yield Step(done, total, "class", record)
         self._skipped |= run.left_out

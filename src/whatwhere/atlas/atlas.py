@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.atlas.page import CLOSEST, ClassPage, make_page
+from whatwhere.atlas.closest import CLOSEST, Compass
+from whatwhere.atlas.page import ClassPage
 from whatwhere.atlas.searching import search
 from whatwhere.atlas.shelf import Held, Index, Origin, Shelf, put_page, read_index, write_index
 from whatwhere.classes import UnknownClassError
@@ -17,9 +18,10 @@ from whatwhere.jobs import Job
 if TYPE_CHECKING:
     import os
 
-    from whatwhere.atlas.page import ClosestClass
+    from whatwhere.atlas.closest import ClosestClass
     from whatwhere.atlas.shelf import Facts, Pages
     from whatwhere.atlas.similar import Finder, Link, Similar
+    from whatwhere.atlas.tables import Rows
     from whatwhere.classes import ClassNames
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.by_class import Targets
@@ -296,13 +298,13 @@ class Atlas(Mapping[int, ClassPage]):
 
         if not banks:
             raise ValueError("banks: wanted one at least, got none.")
-        graphs, pages = graphs or {}, {}
+        graphs, pages, compass = graphs or {}, {}, None if model is None else Compass(model)
+        nothing = None, "This needs the network: Atlas.from_banks(banks, model=model)."
         for target, bank in banks.items():
             graph = graphs.get(target)
             if bank.target is not None and bank.target != target:
                 raise ValueError(f"banks: wanted each by the id of its class, got one of {bank.target} as {target}.")
-            why = "This needs the network: Atlas.from_banks(banks, model=model)."
-            pages[target] = ClassPage(bank, graph, None, why) if model is None else make_page(model, bank, graph)
+            pages[target] = ClassPage(bank, graph, *(nothing if compass is None else compass.closest(bank)))
         origin, names = _common(pages)
         skipped = banks.left_out if isinstance(banks, ClassBanks) else {}
         return cls(Held(pages), origin, names, skipped)
@@ -520,6 +522,71 @@ class Atlas(Mapping[int, ClassPage]):
         if page.closest is None:
             raise ValueError(page.why_not_closest)
         return list(page.closest[page.bank.number_of(concept)][:most])
+
+    def table(self, rows: Rows = "classes", *, threshold: float = 0.05) -> dict[str, list[Any]]:
+        """Lay the atlas out in columns; see `whatwhere.atlas.tables.table`.
+
+        Parameters
+        ----------
+        rows : {"classes", "similar"}, default "classes"
+            What a row is: a class, or a pair of concepts that are alike.
+        threshold : float, default 0.05
+            Largest q of such a pair.
+
+        Returns
+        -------
+        dict of str to list
+            Columns of equal length.
+        """
+        from whatwhere.atlas.tables import table
+
+        return table(self, rows, threshold=threshold)
+
+    def to_pandas(self, rows: Rows = "classes", *, threshold: float = 0.05) -> Any:
+        """Lay the atlas out as a pandas table.
+
+        Parameters
+        ----------
+        rows : {"classes", "similar"}, default "classes"
+            What a row is.
+        threshold : float, default 0.05
+            Largest q of a pair of concepts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Of classes with their ids as its index.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        from whatwhere.atlas.tables import to_pandas
+
+        return to_pandas(self, rows, threshold=threshold)
+
+    def to_plotly(self, *, threshold: float = 0.05) -> Any:
+        """Make a Plotly figure of the classes that share concepts.
+
+        Parameters
+        ----------
+        threshold : float, default 0.05
+            Largest q of a shared concept.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            Classes on a circle, and a line where two share concepts.
+
+        Raises
+        ------
+        ImportError
+            If Plotly is not installed.
+        """
+        from whatwhere.atlas.tables import to_plotly
+
+        return to_plotly(self, threshold=threshold)
 
     # -- files --------------------------------------------------------------------------------------------------------
 

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from whatwhere.atlas.closest import ClosestClass
     from whatwhere.concepts.bank import ConceptBank
-    from whatwhere.model import VisionModel
     from whatwhere.strategies.graph import StrategyGraph
 
 #: Photos of which a concept is the strongest, from which it is important, and the share where there are few photos.
 ENOUGH, SHARE, LEAST = 10, 0.1, 2
-#: Classes that are kept of those nearest to a concept.
-CLOSEST = 20
-
-
-class ClosestClass(NamedTuple):
-    """A class that a concept points towards.
-
-    Attributes
-    ----------
-    target : int
-        The class.
-    cosine : float
-        Of the concept's direction and the class's weights, -1 to 1.
-    effect : float
-        What the concept adds to the class's logit, on average over the page's photos, in logits.
-    """
-
-    target: int
-    cosine: float
-    effect: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,38 +120,3 @@ class ClassPage:
 
     def __repr__(self) -> str:
         return f"<ClassPage {self.describe()}>"
-
-
-def make_page(model: VisionModel, bank: ConceptBank, graph: StrategyGraph | None) -> ClassPage:
-    """Make a page, and ask the network which classes its concepts point towards.
-
-    Parameters
-    ----------
-    model : VisionModel
-        The network.
-    bank : ConceptBank
-        The concepts of a class.
-    graph : StrategyGraph or None
-        What its photos were classified for.
-
-    Returns
-    -------
-    ClassPage
-        All of it.
-
-    Raises
-    ------
-    ValueError
-        If the bank is of another network.
-    """
-    concepts = bank.on(model)
-    try:
-        near = concepts.closest_classes(CLOSEST, by="alignment")
-        moved = [dict(each) for each in concepts.closest_classes(len(bank.class_names), by="effect")]
-    except ValueError as error:  # no single direction stands for a class there
-        return ClassPage(bank, graph, None, str(error))
-    closest = tuple(
-        tuple(ClosestClass(c, cosine, effects.get(c, 0.0)) for c, cosine in classes)
-        for classes, effects in zip(near, moved, strict=True)
-    )
-    return ClassPage(bank, graph, closest)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.atlas.page import ClassPage, ClosestClass
+from whatwhere.atlas.closest import ClosestClass
+from whatwhere.atlas.page import ClassPage
 from whatwhere.concepts import saving as bank_saving
 from whatwhere.recording import broken, read_arrays, read_record, write_record
 from whatwhere.strategies import saving as graph_saving

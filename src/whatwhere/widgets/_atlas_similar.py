@@ -54,11 +54,11 @@ class Lookup:
             Concepts done and to do; the last brings ``_similar`` of the class, as it travels.
         """
         ids = list(self._atlas[target].bank.ids)
-        found = []
+        found: list[Similar] = []
         for done, concept_id in enumerate(ids):
             yield Step(done, len(ids), "similar", None)
             found += filter(_worth, self._atlas.similar(target, concept_id, most=_EACH, threshold=_BAR))
-        found.sort(key=lambda each: each.z if each.z == each.z else each.cosine, reverse=True)
+        found.sort(key=_strength, reverse=True)
         pictures: list[NDArray[np.uint8]] = []
         places: dict[tuple[int, int], list[int]] = {}
         for key in [*((target, concept_id) for concept_id in ids), *(each.there for each in found)]:

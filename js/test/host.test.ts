@@ -33,12 +33,13 @@ describe("host of exported pages", () => {
   });
 
   it("renders the views inside views where they are asked for", async () => {
-    const part = { kind: "attribution", id: "part-0", state: {}, buffers: [] };
+    const part = { kind: "attribution", id: "part-0" };
     const show = vi.fn(async () => undefined);
     const host = makeHost([part], show);
     const el = document.createElement("div");
-    await (await host.getWidget("anywidget:part-0")).render({ el });
-    expect(show).toHaveBeenCalledWith(part, el);
+    const { signal } = new AbortController();
+    await (await host.getWidget("anywidget:part-0")).render({ el, signal });
+    expect(show).toHaveBeenCalledWith(part, el, signal);
     await expect(host.getWidget("anywidget:part-1")).rejects.toThrow('lacks the view "anywidget:part-1"');
   });
 

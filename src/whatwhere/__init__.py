@@ -12,6 +12,8 @@ from whatwhere._version import __version__
 
 _HOMES = {
     "Accentuation": "whatwhere.prototypes.accentuation",
+    "Atlas": "whatwhere.atlas",
+    "AtlasView": "whatwhere.widgets",
     "Attribution": "whatwhere.attribution",
     "AttributionView": "whatwhere.widgets",
     "Baseline": "whatwhere.engine.baseline",
@@ -50,6 +52,8 @@ _MODULES = ("cache", "examples", "limits", "targets")
 
 __all__ = [  # the stub lists the same names; a test compares them
     "Accentuation",
+    "Atlas",
+    "AtlasView",
     "Attribution",
     "AttributionView",
     "Baseline",

@@ -3,6 +3,7 @@ from whatwhere import examples as examples
 from whatwhere import limits as limits
 from whatwhere import targets as targets
 from whatwhere._version import __version__ as __version__
+from whatwhere.atlas import Atlas as Atlas
 from whatwhere.attribution import Attribution as Attribution
 from whatwhere.attribution import PairMap as PairMap
 from whatwhere.attribution import Sobol as Sobol
@@ -29,6 +30,7 @@ from whatwhere.prototypes.spectrum import Spectrum as Spectrum
 from whatwhere.prototypes.stopping import Plateau as Plateau
 from whatwhere.strategies.graph import StrategyGraph as StrategyGraph
 from whatwhere.strategies.strategies import Strategies as Strategies
+from whatwhere.widgets import AtlasView as AtlasView
 from whatwhere.widgets import AttributionView as AttributionView
 from whatwhere.widgets import ConceptExplorer as ConceptExplorer
 from whatwhere.widgets import Explorer as Explorer
@@ -40,6 +42,8 @@ from whatwhere.zoo import load_model as load_model
 
 __all__ = [
     "Accentuation",
+    "Atlas",
+    "AtlasView",
     "Attribution",
     "AttributionView",
     "Baseline",

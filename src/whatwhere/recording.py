@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -52,6 +52,35 @@ def write_record(
         raise
 
 
+def read_arrays(path: str | Path, record: str, version: int, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Read some of the arrays of a file, and nothing else of it.
+
+    Parameters
+    ----------
+    path : path
+        A file that `write_record` has written.
+    record : str
+        The record's class.
+    version : int
+        The newest format that is understood.
+    names : collection of str
+        Which.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Those.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is of another kind, broken, or from a newer version.
+    """
+    return _read(path, record, version, names)[1]
+
+
 def read_record(path: str | Path, record: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Read what a file holds.
 
@@ -78,6 +107,20 @@ def read_record(path: str | Path, record: str, version: int) -> tuple[dict[str, 
     ValueError
         If the file is of another kind, broken, or from a newer version.
     """
+    header, arrays = _read(path, record, version)
+    try:
+        told = json.loads(header[_key(record)])
+    except (KeyError, ValueError) as error:
+        raise broken(path, record, error) from error
+    if not isinstance(told, dict):
+        raise broken(path, record, TypeError(f"wanted an object, got {type(told).__name__}"))
+    return told, arrays
+
+
+def _read(
+    path: str | Path, record: str, version: int, names: Collection[str] | None = None
+) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """Return a file's header, and its arrays or some of them."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
@@ -86,16 +129,10 @@ def read_record(path: str | Path, record: str, version: int) -> tuple[dict[str, 
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             _check_kind(header, path, record, version)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            arrays = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:
         raise ValueError(f"path: {str(path)!r} is broken or no safetensors file: {error}.") from error
-    try:
-        told = json.loads(header[_key(record)])
-    except (KeyError, ValueError) as error:
-        raise broken(path, record, error) from error
-    if not isinstance(told, dict):
-        raise broken(path, record, TypeError(f"wanted an object, got {type(told).__name__}"))
-    return told, arrays
+    return header, arrays
 
 
 def broken(path: str | Path, record: str, error: Exception) -> ValueError:

@@ -206,8 +206,8 @@ export interface ConceptTraits extends Record<string, unknown> {
   _growing: Partial<Growing>;
   /** Reference to the selection's model. */
   _selection: string;
-  /** Whether it is a part of another view. */
-  _embedded?: boolean;
+  /** How it is a part of another view: beside other parts, or on a page of its own. */
+  _embedded?: "" | "beside" | "page";
   _kernel: boolean;
 }
 

@@ -147,8 +147,8 @@ export interface StrategyTraits extends Record<string, unknown> {
   _seq: number;
   /** Reference to the selection's model. */
   _selection: string;
-  /** Whether it is a part of another view. */
-  _embedded?: boolean;
+  /** How it is a part of another view: beside other parts, or on a page of its own. */
+  _embedded?: "" | "beside" | "page";
   _kernel: boolean;
 }
 

@@ -181,8 +181,8 @@ export interface Traits extends Record<string, unknown> {
   /** Layers that an exported page holds. */
   _layers?: Record<string, (LayerInfo & { plane: DataView })[]>;
   _seq: number;
-  /** Whether it is a part of another view. */
-  _embedded?: boolean;
+  /** How it is a part of another view: beside other parts, or on a page of its own. */
+  _embedded?: "" | "beside" | "page";
   _kernel: boolean;
 }
 

@@ -20,13 +20,20 @@ interface StoredModel {
 
 interface StoredView extends StoredModel {
   kind: string;
-  /** Name that other views refer to it by, where one shows it. */
-  id?: string;
+}
+
+/** A view inside another one; its state lies in an element of its own, and is read once it is shown. */
+interface StoredPart {
+  kind: string;
+  /** Name that the other view refers to it by. */
+  id: string;
 }
 
 /** Renders the views that a view shows inside itself, as anywidget's own does. */
 export interface Host {
-  getWidget(reference: string): Promise<{ render(props: { el: HTMLElement }): Promise<void> }>;
+  getWidget(
+    reference: string,
+  ): Promise<{ render(props: { el: HTMLElement; signal?: AbortSignal }): Promise<void> }>;
 }
 
 interface ViewModule {
@@ -115,24 +122,54 @@ const REFERENCE = "anywidget:";
 
 /** Finds the views inside views; each is shown where it is asked for. */
 export function makeHost(
-  parts: readonly StoredView[],
-  show: (view: StoredView, el: HTMLElement) => Promise<void>,
+  parts: readonly StoredPart[],
+  show: (part: StoredPart, el: HTMLElement, signal?: AbortSignal) => Promise<void>,
 ): Host {
   return {
     async getWidget(reference) {
       const part = parts.find(({ id }) => `${REFERENCE}${id}` === reference);
       if (!part) throw new Error(`The page lacks the view "${reference}".`);
-      return { render: ({ el }) => show(part, el) };
+      return { render: ({ el, signal }) => show(part, el, signal) };
     },
   };
 }
 
-async function showView(view: StoredView, manager: Manager, host: Host, el: HTMLElement): Promise<void> {
-  const { default: widget } = await importText(textOf(`ww-esm-${view.kind}`));
-  restoreBuffers(view.state, view.buffers);
-  const model = makeModel(view.state, manager);
-  await widget.initialize?.({ model });
-  await widget.render({ model, el, host });
+/** Shows stored views; a module is unpacked once, and a part read once: what was chosen in it stays while it is away. */
+function makeShows(manager: Manager, parts: readonly StoredPart[]) {
+  const modules = new Map<string, Promise<ViewModule>>();
+  const read = new Map<string, AnyModel>();
+  const host = makeHost(parts, showPart);
+
+  async function put(kind: string, model: AnyModel, el: HTMLElement, signal?: AbortSignal): Promise<void> {
+    const module = modules.get(kind) ?? importText(textOf(`ww-esm-${kind}`));
+    modules.set(kind, module);
+    const { default: widget } = await module;
+    await widget.initialize?.({ model });
+    if (signal?.aborted) return;
+    const leave = await widget.render({ model, el, host });
+    if (typeof leave !== "function" || !signal) return;
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", () => leave(), { once: true });
+  }
+
+  async function showPart({ kind, id }: StoredPart, el: HTMLElement, signal?: AbortSignal): Promise<void> {
+    let model = read.get(id);
+    if (!model) {
+      const { state, buffers } = JSON.parse(textOf(`ww-${id}`)) as StoredModel;
+      document.getElementById(`ww-${id}`)?.remove(); // it lives in the model from now on
+      restoreBuffers(state, buffers);
+      model = makeModel(state, manager);
+      read.set(id, model);
+    }
+    await put(kind, model, el, signal);
+  }
+
+  async function showView({ kind, state, buffers }: StoredView, el: HTMLElement): Promise<void> {
+    restoreBuffers(state, buffers);
+    await put(kind, makeModel(state, manager), el);
+  }
+
+  return showView;
 }
 
 /** Says in plain words that a view cannot be shown. */
@@ -154,15 +191,15 @@ export async function showPage(): Promise<void> {
       models,
     } = JSON.parse(textOf("ww-state")) as {
       views: StoredView[];
-      parts?: StoredView[];
+      parts?: StoredPart[];
       models: Record<string, StoredModel>;
     };
     const manager = makeManager(models);
-    const host = makeHost(parts, (view, el) => showView(view, manager, host, el));
+    const showView = makeShows(manager, parts);
     for (const view of views) {
       const el = document.createElement("div");
       root.append(el);
-      await showView(view, manager, host, el).catch((error) => showFailure(el, error));
+      await showView(view, el).catch((error) => showFailure(el, error));
     }
   } catch (error) {
     showFailure(root, error);

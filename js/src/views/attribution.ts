@@ -249,7 +249,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
   const grid = h("div", { class: "grid" }, side, heading.node, stage, controls.node);
   const stand = makeStand(base + shared + css, head.node, grid, arriving.target);
   const { root } = stand;
-  if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
+  setAttribute(root, "data-embedded", model.get("_embedded") || null);
   let shown = deriveShown(model, stores);
   const acknowledge = makeAcknowledger(model, kernel);
   /** How many maps stand side by side. */

@@ -201,7 +201,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   const cells = new CellStore();
   const stand = makeStand(STYLE, ...parts.nodes, spoken);
   const { root } = stand;
-  if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
+  setAttribute(root, "data-embedded", model.get("_embedded") || null);
   let shown = deriveShown(model, state, cells);
 
   function follow(): void {

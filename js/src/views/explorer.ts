@@ -24,10 +24,10 @@ import { announcer, onFrame } from "../core/timing";
 import { TraitWriter } from "../core/writer";
 import { makeChooser } from "./explorer/chooser";
 import { makeFinder } from "./explorer/finder";
-import { type Host, makePart } from "./explorer/parts";
 import css from "./explorer/style.css";
 import { explainedWords, KEYS, silence, subtitle } from "./explorer/words";
 import { listKeys } from "./shared/head";
+import { type Host, makePart } from "./shared/parts";
 import { makePopover } from "./shared/popover";
 import shared from "./shared/style.css";
 
@@ -71,7 +71,10 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   const head = makeHead(choose, signal);
   const finder = makeFinder((query) => kernel.ask("find", { query }), signal);
   const note = h("p", { class: "note sm mut", role: "status", hidden: true });
-  const parts = PARTS.map((name) => ({ name, part: makePart(name, host, plain.widget_manager, signal) }));
+  const parts = PARTS.map((name) => ({
+    name,
+    part: makePart(name, `explorer.${name}`, host, plain.widget_manager, signal),
+  }));
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
   const announce = announcer(spoken, ANNOUNCE, signal);
   const root = h(
@@ -124,7 +127,7 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     setText(note, found.note ?? "");
     show(note, !!found.note);
     const references = model.get("_parts") ?? {};
-    for (const { name, part } of parts) part.update(references[name]);
+    for (const { name, part } of parts) void part.update(references[name]);
     setAttribute(root, "data-explained", found.settled ? (found.explained ?? "all") : "");
     setAttribute(root, "data-kernel", kernel.reachable ? 1 : 0);
     setAttribute(root, "data-ready", 1);

@@ -151,7 +151,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
   const acknowledge = makeAcknowledger(model, kernel);
   const stand = makeStand(STYLE, ...parts.nodes, spoken);
   const { root } = stand;
-  if (model.get("_embedded")) setAttribute(root, "data-embedded", 1);
+  setAttribute(root, "data-embedded", model.get("_embedded") || null);
 
   function follow(): void {
     if (selection.state === "alone") kernel.tell("alone", {});

@@ -19,8 +19,9 @@ from whatwhere.engine.nmf_batched import hals_batched_steps
 from whatwhere.jobs import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from whatwhere.cache.store import Store
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.concepts.by_class import Like, Targets
     from whatwhere.concepts.craft import Craft
@@ -101,20 +102,37 @@ class ClassesRun:
         Earlier banks, whose ids are kept.
     keep : bool
         Whether finished banks are kept; if not, steps have no record.
+    strict : bool, default True
+        Whether it is an error if a class that was asked for cannot be explained; else it is left out.
+    without : collection of int, default ()
+        Classes that are left alone, since they are known from before; there need then be no other.
+    store : Store, optional
+        Where features are kept meanwhile; by default the cache in use.
 
     Attributes
     ----------
     left_out : dict of int to str
-        Why predicted classes have no bank.
+        Why predicted classes, or those asked for, have no bank.
     newest : (int, ConceptBank) or None
         The bank finished last, until somebody takes it.
     """
 
     def __init__(
-        self, method: Craft, model: VisionModel, images: Any, *, targets: Targets, like: Like, keep: bool
+        self,
+        method: Craft,
+        model: VisionModel,
+        images: Any,
+        *,
+        targets: Targets,
+        like: Like,
+        keep: bool,
+        strict: bool = True,
+        without: Collection[int] = (),
+        store: Store | None = None,
     ) -> None:
         self._method, self._model, self._images, self._keep = method, model, images, keep
         self._targets, self._like = read_targets(model, targets), read_like(model, like)
+        self._strict, self._known, self._store = strict, tuple(without), store
         self.left_out: dict[int, str] = {}
         self.newest: tuple[int, ConceptBank] | None = None
         self._banks: dict[int, ConceptBank] = {}
@@ -145,7 +163,15 @@ class ClassesRun:
     def _stages(self) -> Iterator[str]:
         method, model = self._method, self._model
         made = model.fingerprint(), model.stamp()
-        self._gathering = gathering = Sorting(method, model, self._images, self._targets, least_photos(method))
+        self._gathering = gathering = Sorting(
+            method,
+            model,
+            self._images,
+            self._targets,
+            least_photos(method),
+            without=self._known,
+            store=self._store,
+        )
         extractor = read_method(method, gathering.encoder)
         for like in self._like.values():
             check_like(like, gathering.encoder)
@@ -192,7 +218,9 @@ class ClassesRun:
     def _asked(self) -> list[int]:
         """Return the classes that were asked for; an error names all that have too few photos."""
         targets, least, of = self._targets or (), least_photos(self._method), self._gathering.evidence.of
-        count = {target: len(of[target]) if target in of else 0 for target in targets}
+        count = {target: len(of[target]) if target in of else 0 for target in targets if target not in self._known}
+        if not self._strict and (self._known or max(count.values(), default=0) >= least):
+            return self._with_enough(count)
         few = [f"{n} of {self._label(target)}" for target, n in count.items() if n < least]
         if few:
             raise ValueError(
@@ -203,24 +231,30 @@ class ClassesRun:
         return list(targets)
 
     def _found(self) -> list[int]:
-        """Return the classes that have enough photos; of the others, note why not."""
+        """Return the classes that have enough photos, in the order of their ids."""
         least, of = least_photos(self._method), self._gathering.evidence.of
         count = {target: len(of[target]) for target in sorted(of)}
         most = max(count.values(), default=0)
-        if most < least:
+        if most < least and not self._known:
             raise ValueError(
                 f"images: wanted at least {least} images predicted as one class, one a concept, got {self._seen} "
                 f"images of {len(count)} classes, at most {most} of one.{self._said_unreadable()} Give more images, or "
                 "ask for fewer concepts."
             )
+        return self._with_enough(count)
+
+    def _with_enough(self, count: dict[int, int]) -> list[int]:
+        """Return the classes that have enough photos; of the others, note why not."""
+        least = least_photos(self._method)
         for target, number in count.items():
             if number < least:
                 self._leave_out(target, f"too few images are predicted as it: {number}, and {least} are needed")
-        return sorted(of)
+        return [target for target, number in count.items() if number >= least]
 
     def _without(self, flat: dict[int, str], runs: list[ClassRun]) -> list[ClassRun]:
         """Leave out the classes whose features say nothing; where they were asked for, that is an error."""
-        if flat and (self._targets is not None or not runs):
+        asked = self._strict and self._targets is not None
+        if flat and (asked or not (runs or self._known)):
             raise ValueError(" ".join(f"{self._label(target)}: {reason}." for target, reason in flat.items()))
         for target, reason in flat.items():
             self._leave_out(target, reason)
@@ -228,7 +262,7 @@ class ClassesRun:
 
     def _leave_out(self, target: int, reason: str) -> None:
         self.left_out[target] = reason
-        del self._gathering.evidence.of[target]
+        self._gathering.evidence.of.pop(target, None)
         logger.info("%s is left out: %s.", self._label(target), reason)
 
     def _label(self, target: int) -> str:

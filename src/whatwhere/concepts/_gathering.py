@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from whatwhere.cache.store import Store
     from whatwhere.concepts.craft import Craft
     from whatwhere.concepts.photos import Input
     from whatwhere.model import VisionModel
@@ -65,6 +66,8 @@ class Gathering:
         The class whose images are kept; None keeps all.
     watched : bool, default True
         Whether somebody waits for what is under way: batches are then no larger than the plan's.
+    store : Store, optional
+        Where features are kept meanwhile; by default the cache in use.
 
     Attributes
     ----------
@@ -79,9 +82,17 @@ class Gathering:
     """
 
     def __init__(
-        self, method: Craft, model: VisionModel, images: Any, target: int | None, *, watched: bool = True
+        self,
+        method: Craft,
+        model: VisionModel,
+        images: Any,
+        target: int | None,
+        *,
+        watched: bool = True,
+        store: Store | None = None,
     ) -> None:
         self._model, self._images, self._target, self._watched = model, images, target, watched
+        self._store = store
         self.encoder = Encoder(model, choose_layer(model) if method.layer is None else method.layer)
         self.evidence = Evidence(windows_of(model.input_size, method.patch), crops=method.fit_on != "locations")
         self._skips = method.on_unreadable == "skip" and not is_one_image(images)
@@ -111,8 +122,8 @@ class Gathering:
             self._pace = Pace(self._model, steady=True)
         yield from self._tune()
         layer = self.encoder.cut.layer
-        self._looks = rows_of("features", self._model, layer)
-        self._crops = rows_of("crops", self._model, layer, evidence.windows)
+        self._looks = rows_of("features", self._model, layer, store=self._store)
+        self._crops = rows_of("crops", self._model, layer, evidence.windows, store=self._store)
         inputs = iterate_inputs(self._images, self._model, unreadable=evidence.unreadable if self._skips else None)
         steady = Pace(self._model, steady=True)
         pace = steady if crops else self._pace  # where there are crops, most of the work is theirs

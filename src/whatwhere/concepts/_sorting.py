@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from whatwhere.cache.store import Store
     from whatwhere.concepts.craft import Craft
     from whatwhere.concepts.crops import Box
     from whatwhere.concepts.photos import Input
@@ -122,16 +123,29 @@ class Sorting(Gathering):
         The classes whose images are kept; None keeps all.
     least : int
         Photos that a class needs.
+    without : tuple of int, default ()
+        Classes whose images are left out.
+    store : Store, optional
+        Where features are kept meanwhile; by default the cache in use.
     """
 
     evidence: SortedEvidence
 
     def __init__(
-        self, method: Craft, model: VisionModel, images: Any, targets: tuple[int, ...] | None, least: int
+        self,
+        method: Craft,
+        model: VisionModel,
+        images: Any,
+        targets: tuple[int, ...] | None,
+        least: int,
+        *,
+        without: tuple[int, ...] = (),
+        store: Store | None = None,
     ) -> None:
-        super().__init__(method, model, images, None)
+        super().__init__(method, model, images, None, store=store)
         self.evidence = SortedEvidence(self.evidence.windows, crops=self.evidence.crops)
         self._targets, self._least = None if targets is None else torch.tensor(targets), least
+        self._without = torch.tensor(without, dtype=torch.int64)
         self._room = Room()
         self._waiting: dict[int, tuple[list[str], BlockStore]] = {}
         self._ready: list[tuple[int, str, Tensor]] = []
@@ -153,11 +167,10 @@ class Sorting(Gathering):
     def _kept(self, logits: Tensor) -> Tensor:
         """Tell which images are predicted as one of the classes; of a single logit, as its class at all."""
         if logits.shape[1] == 1:
-            return logits[:, 0] > 0
+            return (logits[:, 0] > 0) & (not len(self._without))
         predicted = logits.argmax(dim=1).cpu()
-        return (
-            torch.ones(len(logits), dtype=torch.bool) if self._targets is None else torch.isin(predicted, self._targets)
-        )
+        kept = ~torch.isin(predicted, self._without)
+        return kept if self._targets is None else kept & torch.isin(predicted, self._targets)
 
     def _run_crops(self, images: Tensor, names: list[str]) -> Iterator[str]:
         """Let photos wait until their class has enough, and run the crops of those that have waited."""

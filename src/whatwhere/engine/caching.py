@@ -154,7 +154,7 @@ def place_of(kind: str, model: VisionModel, method: Any, *parts: Any) -> Place |
         return None
 
 
-def rows_of(kind: str, model: VisionModel, *parts: Any) -> Rows:
+def rows_of(kind: str, model: VisionModel, *parts: Any, store: Store | None = None) -> Rows:
     """Find out what is kept of single photos.
 
     Parameters
@@ -165,6 +165,8 @@ def rows_of(kind: str, model: VisionModel, *parts: Any) -> Rows:
         The network.
     *parts : object
         What else it depends on, but for the photo.
+    store : Store, optional
+        A cache of the caller's own, for as long as a run takes; by default the one in use.
 
     Returns
     -------
@@ -176,7 +178,7 @@ def rows_of(kind: str, model: VisionModel, *parts: Any) -> Rows:
     UserWarning
         If there is a cache, and something compares by identity.
     """
-    store = active()
+    store = active() if store is None else store
     if store is None:
         return Rows(None, kind)
     try:

@@ -86,34 +86,14 @@ def to_html(views: View | Sequence[View], path: str | Path, *, title: str | None
         raise FileNotFoundError(f"path: the folder {str(path.parent)!r} does not exist; make it first.")
     for view in views:
         view.settle()
-    parts = [part for view in views for part in view.views.values()]
-    every = [*views, *parts]
-    kinds = {
-        view.kind: str(view._esm)  # noqa: SLF001  # anywidget names it so
-        for view in every
-    }
-    names = {f"IPY_MODEL_{each.model_id}": f"model-{place}" for place, each in enumerate(_selections(every))}
-    names |= {f"IPY_MODEL_{part.model_id}": f"part-{place}" for place, part in enumerate(parts)}
-    modules = "\n".join(
-        f'<script type="text/plain" id="ww-esm-{kind}">{_inline(text)}</script>' for kind, text in kinds.items()
-    )
+    packed = _Packed()
+    parts = [packed.add_part(part) for view in views for part in view.exported_parts()]
+    shown = [packed.add(view) for view in views]
     page = _PAGE.format(
         policy=_POLICY,
         title=html.escape(title or ", and ".join(dict.fromkeys(view.headline() for view in views))),
-        state=_json(
-            {
-                "views": [{"kind": view.kind, **_freeze(view.exported_state(), names)} for view in views],
-                "parts": [
-                    {"kind": part.kind, "id": f"part-{place}", **_freeze(part.exported_state(), names)}
-                    for place, part in enumerate(parts)
-                ],
-                "models": {
-                    names[f"IPY_MODEL_{each.model_id}"]: _freeze(each.exported_state(), names)
-                    for each in _selections(every)
-                },
-            }
-        ),
-        modules=modules,
+        state=_json({"views": shown, "parts": packed.parts, "models": packed.models}),
+        modules="\n".join([*parts, *map(_module, packed.kinds, packed.kinds.values())]),
         host=_inline(files("whatwhere").joinpath("static", "standalone.js").read_text(encoding="utf-8")),
     )
     path.write_text(page, encoding="utf-8")
@@ -132,10 +112,45 @@ def _checked(views: Any) -> list[View]:
     return listed
 
 
-def _selections(views: Sequence[View]) -> list[Selection]:
-    """Return the selections that views share, each once, in the order of the views."""
-    found = (getattr(view, "selection", None) for view in views)
-    return list(dict.fromkeys(each for each in found if each is not None))
+class _Packed:
+    """What a page holds: views, the views inside them, their front ends, and the selections that they share.
+
+    Attributes
+    ----------
+    parts : list of dict
+        The views inside views, by kind and name.
+    kinds : dict of str to str
+        Front ends by kind.
+    models : dict of str to dict
+        Selections by the page's own names.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[dict[str, str]] = []
+        self.kinds: dict[str, str] = {}
+        self.models: dict[str, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}
+
+    def add(self, view: View) -> dict[str, Any]:
+        """Take in a view as it is now."""
+        self.kinds[view.kind] = str(view._esm)  # noqa: SLF001  # anywidget names it so
+        selection: Selection | None = getattr(view, "selection", None)
+        if selection is not None:
+            name = self._names.setdefault(f"IPY_MODEL_{selection.model_id}", f"model-{len(self.models)}")
+            self.models[name] = _freeze(selection.exported_state(), self._names)
+        return {"kind": view.kind, **_freeze(view.exported_state(), self._names)}
+
+    def add_part(self, part: View) -> str:
+        """Take in a view inside another one; return the element that holds it: it is read once it is shown."""
+        name = f"part-{len(self.parts)}"
+        self._names[f"IPY_MODEL_{part.model_id}"] = name
+        state = self.add(part)
+        self.parts.append({"kind": state.pop("kind"), "id": name})
+        return f'<script type="application/json" id="ww-{name}">{_json(state)}</script>'
+
+
+def _module(kind: str, text: str) -> str:
+    return f'<script type="text/plain" id="ww-esm-{kind}">{_inline(text)}</script>'
 
 
 def _freeze(state: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -149,8 +164,8 @@ def _freeze(state: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
-    """Return references by the page's own names; those of parts lie in a dict."""
-    if isinstance(value, dict) and all(isinstance(each, str) and each in names for each in value.values()):
+    """Return references by the page's own names; those of parts lie in dicts."""
+    if isinstance(value, dict):
         return {key: _renamed(each, names) for key, each in value.items()}
     return f"IPY_MODEL_{names[value]}" if isinstance(value, str) and value in names else value
 

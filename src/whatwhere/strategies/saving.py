@@ -17,6 +17,7 @@ from whatwhere.strategies.muting import Muting
 from whatwhere.strategies.strategies import Strategies
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,6 +40,26 @@ def save(graph: StrategyGraph, path: str | Path, *, thumbnails: bool = True) -> 
     thumbnails : bool, default True
         Whether small pictures go with it.
     """
+    write_record(path, _RECORD, _VERSION, *as_parts(graph, thumbnails=thumbnails))
+
+
+def as_parts(graph: StrategyGraph, *, thumbnails: bool = True) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Take a graph apart.
+
+    Parameters
+    ----------
+    graph : StrategyGraph
+        The graph.
+    thumbnails : bool, default True
+        Whether small pictures go with it.
+
+    Returns
+    -------
+    told : dict of str to object
+        What JSON can say of it.
+    arrays : dict of str to ndarray
+        The rest.
+    """
     arrays: dict[str, NDArray[Any]] = {name: getattr(graph, name) for name in _OWN}
     arrays |= {"muting.drops": graph.muting.drops, "muting.becomes": graph.muting.becomes}
     for name in ("explained", "other"):
@@ -52,7 +73,7 @@ def save(graph: StrategyGraph, path: str | Path, *, thumbnails: bool = True) -> 
     told["method"] = {option.name: getattr(graph.method, option.name) for option in fields(graph.method)}
     told["concept_names"] = {str(key): name for key, name in graph.concept_names.items()}
     told["class_names"] = list(graph.class_names)
-    write_record(path, _RECORD, _VERSION, told, arrays)
+    return told, arrays
 
 
 def load(path: str | Path) -> StrategyGraph:
@@ -77,12 +98,26 @@ def load(path: str | Path) -> StrategyGraph:
     """
     told, arrays = read_record(path, _RECORD, _VERSION)
     try:
-        return _read(told, arrays)
+        return from_parts(told, arrays)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise broken(path, _RECORD, error) from error
 
 
-def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StrategyGraph:
+def from_parts(told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> StrategyGraph:
+    """Put a graph together.
+
+    Parameters
+    ----------
+    told : mapping of str to object
+        What `as_parts` has told.
+    arrays : mapping of str to ndarray
+        The rest.
+
+    Returns
+    -------
+    StrategyGraph
+        The same graph.
+    """
     plain: dict[str, Any] = {name: told[name] for name in _PLAIN} | {name: arrays[name] for name in _OWN}
     plain |= {name: tuple(told[name]) for name in _TUPLES}
     return StrategyGraph(
@@ -99,11 +134,11 @@ def _read(told: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StrategyGrap
     )
 
 
-def _ledger(arrays: dict[str, NDArray[Any]], name: str) -> Ledger:
+def _ledger(arrays: Mapping[str, NDArray[Any]], name: str) -> Ledger:
     return Ledger(**{column: arrays[f"{name}.{column}"] for column in ARRAYS})
 
 
-def _pictures(arrays: dict[str, NDArray[Any]]) -> tuple[bytes, ...]:
+def _pictures(arrays: Mapping[str, NDArray[Any]]) -> tuple[bytes, ...]:
     if "thumbnails" not in arrays:
         return ()
     ends = arrays["thumbnails.ends"].tolist()

@@ -219,7 +219,7 @@ class Page:
         self.what = ConceptExplorer(self._bank, model, pages.images, selection=selection)
         self.why = StrategyView(self._graph, model, pages.images, bank=self._bank, selection=selection)
         self.views = {"what": self.what.model_id, "why": self.why.model_id}
-        self.what._embedded = self.why._embedded = True  # noqa: SLF001  # a view's own
+        self.what._embedded = self.why._embedded = "beside"  # noqa: SLF001  # a view's own
         self._ends = [job.watch(self._on_step) for job in (self._bank, self._graph) if isinstance(job, Job)]
 
     @property

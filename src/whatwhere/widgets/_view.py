@@ -9,13 +9,16 @@ import time
 import weakref
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
 
 from whatwhere.widgets import _cells
 from whatwhere.widgets._lock import LockedWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +84,8 @@ class View(LockedWidget, anywidget.AnyWidget):
     _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "set": "_on_set"}
 
     _kernel = traitlets.Bool(True).tag(sync=True)
-    #: Whether it is a part of another view: it then takes less room, and leaves out what the others show.
-    _embedded = traitlets.Bool(False).tag(sync=True)
+    #: How it is a part of another view: beside others, or on a page of its own. It leaves out what the others show.
+    _embedded = traitlets.Enum(("", "beside", "page"), "").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         unknown = sorted(set(traits) - set(self.public_traits()))
@@ -160,6 +163,16 @@ class View(LockedWidget, anywidget.AnyWidget):
     def views(self) -> dict[str, View]:
         """The views that are shown inside it, by name."""
         return {}
+
+    def exported_parts(self) -> Iterator[View]:
+        """Go through the views that an exported page holds inside this one.
+
+        Yields
+        ------
+        View
+            One after the other; it may be closed once the next is asked for. `exported_state` is asked for after them.
+        """
+        yield from self.views.values()
 
     def exported_state(self) -> dict[str, Any]:
         """Return the state that an exported page needs.

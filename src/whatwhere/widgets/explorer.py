@@ -160,7 +160,7 @@ class Explorer(LinkedView):
         super().__init__(**({"selected_image": image} | traits))
         self._agree(told)
         self._where = AttributionView(model, first, method=method, selection=shared)
-        self._where._embedded = True  # noqa: SLF001  # a view's own
+        self._where._embedded = "beside"  # noqa: SLF001  # a view's own
         self._page = Page(self._pages, self._wanted(), shared, self._moved)
         self._begin_to_follow()
         self._unwatch = self._where.job.watch(self._on_map)

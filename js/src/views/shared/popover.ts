@@ -116,6 +116,13 @@ export async function copyText(text: string, near: HTMLElement): Promise<boolean
   }
 }
 
+/** Writes labels and what stands behind them, where they are others. */
+export function listTerms(list: HTMLElement, rows: readonly [string, string][]): void {
+  const texts = [...list.children].map((each) => each.textContent);
+  if (JSON.stringify(texts) === JSON.stringify(rows.flat())) return;
+  list.replaceChildren(...rows.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]));
+}
+
 /** The content of the provenance popover: a table, and the code that makes the same map. */
 export function makeAbout(signal: AbortSignal): {
   node: HTMLElement;
@@ -143,7 +150,7 @@ export function makeAbout(signal: AbortSignal): {
       const now = JSON.stringify([rows, text]);
       if (now === key) return;
       key = now;
-      list.replaceChildren(...rows.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]));
+      listTerms(list, rows);
       setText(code, text);
       setText(copy, "Copy code");
     },

@@ -1,6 +1,5 @@
-/** The views inside an Explorer: widgets of their own, which the host renders where they belong. */
+/** The views inside a view: widgets of their own, which the host renders where they belong. */
 import { h } from "../../core/dom";
-import type { PartName } from "../../core/explorer_wire";
 
 const REFERENCE = "IPY_MODEL_";
 
@@ -12,27 +11,29 @@ export interface Host {
 }
 
 /** The hosts' widget manager, where there is no such `host`. */
-interface Manager {
+export interface Manager {
   get_model(id: string): Promise<unknown>;
   create_view?(model: unknown): Promise<{ el: HTMLElement; remove(): void }>;
 }
 
 export interface Part {
   node: HTMLElement;
-  /** Shows the view behind a reference, in place of another. */
-  update(reference: string | undefined): void;
+  /** Shows the view behind a reference, in place of another; resolves once it stands there. */
+  update(reference: string | undefined): Promise<void>;
 }
 
 /**
  * Makes the place of a view.
  *
  * @param name - which
+ * @param attribute - how Python reaches it, such as `explorer.where`
  * @param host - renders views, if it can
  * @param manager - finds and makes views, where `host` cannot
  * @param signal - takes the view away
  */
 export function makePart(
-  name: PartName,
+  name: string,
+  attribute: string,
   host: Host | undefined,
   manager: Manager | undefined,
   signal: AbortSignal,
@@ -44,24 +45,26 @@ export function makePart(
 
   return {
     node,
-    update(reference) {
+    async update(reference) {
       if (reference === shown || reference === undefined || signal.aborted) return;
       shown = reference;
       ending.abort();
       ending = new AbortController();
       const el = h("div");
       node.replaceChildren(el);
-      renderInto(el, reference.slice(REFERENCE.length), host, manager, ending.signal).catch((error) => {
+      try {
+        await renderInto(el, reference.slice(REFERENCE.length), host, manager, ending.signal);
+      } catch (error) {
         if (!el.isConnected) return; // another view has come meanwhile
         console.debug("[whatwhere] a view inside a view", error);
         el.replaceChildren(
           h(
             "p",
             { class: "sm mut", role: "alert" },
-            `This part cannot be shown inside another view here. Show explorer.${name} in a cell of its own.`,
+            `This part cannot be shown inside another view here. Show ${attribute} in a cell of its own.`,
           ),
         );
-      });
+      }
     },
   };
 }

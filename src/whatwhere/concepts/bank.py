@@ -513,7 +513,7 @@ class ConceptBank:
     def _said_signed(self) -> str:
         """How signed features were factorised, and what that means."""
         extractor = self.method.extractor
-        name = SIGNED_BY_DEFAULT if extractor is None else getattr(extractor, "name", extractor)
+        name = SIGNED_BY_DEFAULT if extractor is None else str(getattr(extractor, "name", extractor))
         codes = "codes are at least 0, " if getattr(extractor, "non_negative_codes", True) else "codes and "
         return (
             f"The layer's features are signed, so they were factorised by {_SAID.get(name, name)}, not by NMF: {codes}"

@@ -1,4 +1,4 @@
-"""Crops against whole images at a layer behind which nothing is affine: `python tests/benchmarks/concept_faithfulness.py`.
+"""Crops against whole images where nothing behind is affine: `python tests/benchmarks/concept_faithfulness.py`.
 
 For each way to fit, the bank of tench at ``features.6`` of EfficientNet-Lite0, and on held-out tench how well
 importances foretell what the logit loses without subsets of concepts (C-muFidelity), with C-Deletion and C-Insertion.

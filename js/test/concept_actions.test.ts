@@ -104,7 +104,21 @@ describe("a merged concept", () => {
     });
     expect(missing).toBe(false);
     expect(layers[0]?.plane?.values[0]).toBeCloseTo(9, 4);
-    expect(layers[0]?.top).toBeCloseTo(9, 4);
+  });
+
+  it("keeps the colours of its maps when another photo's arrive, or a brighter one is the first", () => {
+    const merged = { merged: [[4, 0]] };
+    const [pond, lake] = [
+      bytesOf([1, 0, 0, 0, 1, 0, 0, 0, 255, 51, 0]),
+      bytesOf([1, 0, 0, 0, 1, 0, 0, 0, 9, 9, 0]),
+    ];
+    const _overlay_scales = { occlusion: makeConceptState()._code_scales.map((scale) => 1.5 * scale) };
+    const top = (_overlays: object) =>
+      derive({ ...merged, map_kind: "occlusion", _overlays, _overlay_scales }).layers[0]?.top ?? 0;
+    const codes = derive(merged).layers[0]?.top ?? 0;
+    expect(codes).toBeGreaterThan(0);
+    expect(top({ "occlusion/pond": pond })).toBeCloseTo(1.5 * codes, 4);
+    expect(top({ "occlusion/pond": pond, "occlusion/lake": lake })).toBeCloseTo(1.5 * codes, 4);
   });
 
   it("leaves the logit as it is", () => {

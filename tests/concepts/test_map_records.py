@@ -68,6 +68,22 @@ def test_a_scale_is_the_quantile_over_all_images():
     assert scale_of([record(-np.full((1, 2, 2), 7.0))]) == pytest.approx([7], rel=0.005)
 
 
+def test_the_scale_of_a_bank_is_that_of_every_photos_map(small, pictures, extract):
+    """Of its own photos, and of others; of codes it is that of the bank's codes."""
+    model, images = small(), pictures(8)
+    concepts = extract(model, images).on(model)
+    codes = concepts.bank.codes.reshape(-1, 3)
+    wanted = [np.quantile(column[column > 0], 0.99, method="inverted_cdf") for column in codes.T]
+    assert concepts.map_scales(method="codes") == pytest.approx(wanted, rel=0.006)
+    others = pictures(3, seed=4)
+    for given, photos in ((others, others), (others[0], others[:1])):
+        values = np.stack([concepts.maps(photo, "occlusion", grid=3).values for photo in photos])
+        got = concepts.map_scales(given, "occlusion", quantile=0.5, grid=3)
+        for k in range(3):
+            sizes = np.abs(values[:, k])
+            assert got[k] == pytest.approx(np.quantile(sizes[sizes > 0], 0.5, method="inverted_cdf"), rel=0.006)
+
+
 def test_scales_of_other_things_are_refused():
     with pytest.raises(ValueError, match="maps: wanted at least one, got none"):
         scale_of([])

@@ -513,23 +513,29 @@ def _hold(opened):
 
 
 @pytest.mark.parametrize("kind", ["implicit", "occlusion"])
-def test_maps_are_the_networks_and_share_a_scale(view, made, messages, kind):
+def test_maps_are_the_networks_and_no_map_changes_the_scale(view, made, messages, kind):
+    """Full colour is that of the codes of all photos, which are known before the first map is."""
     model, bank = made()
-    names = [told["name"] for told in view._images[:2]]
-    for name in names:
+    names, drawn, scales = [told["name"] for told in view._images[:2]], {}, []
+    for count, name in enumerate(names, start=1):
         tell(view, "map", image=name, map_kind=kind, rid=name)
-    until(lambda: len(messages) == 2)
+        until(lambda count=count: len(messages) == count)
+        drawn[name] = view._overlays[f"{kind}/{name}"]
+        scales.append(np.array(view._overlay_scales[kind]))
     assert {m["kind"] for m in messages} == {"applied"}
+    assert view._overlays[f"{kind}/{names[0]}"] == drawn[names[0]]
+    assert np.array_equal(*scales)
     concepts = bank.on(model)
     real = {}
     for name in names:
         n = bank.images.index(name)
         photo = ww.pixels.images.Photo(bank.source.pixels(n).astype(np.float32) / 255, prepared=True)
         real[name] = concepts.maps(photo, kind).values
-    scales = np.array(view._overlay_scales[kind])
+    scales = scales[0]
+    cells = 1 if kind == "implicit" else 2 * np.prod(bank.layer.grid) / np.prod(real[names[0]].shape[1:])
     for k in range(bank.rank):
-        above = np.concatenate([values[k][values[k] > 0] for values in real.values()])
-        assert scales[k] == pytest.approx(np.quantile(above, 0.99) if len(above) else 0, rel=1e-3)
+        above = bank.codes[..., k][bank.codes[..., k] > 0]
+        assert scales[k] == pytest.approx(cells * np.quantile(above, 0.99), rel=1e-3)
     for name in names:
         rows, columns = struct.unpack_from("<2I", view._overlays[f"{kind}/{name}"])
         planes = np.frombuffer(view._overlays[f"{kind}/{name}"], np.uint8, offset=8)

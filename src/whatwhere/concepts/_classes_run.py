@@ -15,6 +15,7 @@ from whatwhere.concepts.by_class import read_like, read_targets
 from whatwhere.concepts.class_banks import ClassBanks
 from whatwhere.concepts.extractors import NMF
 from whatwhere.concepts.unreadable import say_unreadable
+from whatwhere.concepts.within_memory import WithinMemory
 from whatwhere.engine.nmf_batched import hals_batched_steps
 from whatwhere.jobs import Step
 
@@ -68,7 +69,7 @@ class ClassRun(CraftRun):
         made: tuple[str, tuple[int, ...]],
     ) -> None:
         super().__init__(method, model, None, target=target, like=like, previews=False)
-        self._gathering, self.extractor = share, extractor
+        self._gathering, self.extractor = share, WithinMemory(extractor)
         self.fingerprint, self.stamp = made
         evidence = share.evidence
         self.class_id = target

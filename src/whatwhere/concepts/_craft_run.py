@@ -15,6 +15,7 @@ from whatwhere.concepts.extractors import read_extractor
 from whatwhere.concepts.importance import GateResponse, contributions, shares, shares_of
 from whatwhere.concepts.rank import rank_steps
 from whatwhere.concepts.unreadable import say_unreadable
+from whatwhere.concepts.within_memory import WithinMemory
 from whatwhere.engine._rows import squares_of
 from whatwhere.engine.matching import match
 from whatwhere.engine.total_indices import total_indices
@@ -234,7 +235,7 @@ class CraftRun:
         gathering = None
         if self._gathering is None:
             self._gathering = gathering = Gathering(method, model, self._given, self.target, watched=self._previews)
-        self.extractor = read_method(method, self.encoder)
+        self.extractor = WithinMemory(read_method(method, self.encoder))
         if self._like is not None:
             check_like(self._like, self.encoder)
         if gathering is not None:

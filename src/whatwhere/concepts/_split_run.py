@@ -13,6 +13,7 @@ from whatwhere.concepts._craft_run import SquaredError
 from whatwhere.concepts.earlier import earlier_layer
 from whatwhere.concepts.extractors import read_extractor
 from whatwhere.concepts.top_crops import CROPS_A_PART, CropScan, check_finite, run_crops
+from whatwhere.concepts.within_memory import WithinMemory
 from whatwhere.engine._rows import exact_products
 from whatwhere.engine.blocks import BlockStore
 from whatwhere.engine.encoder import Encoder
@@ -108,7 +109,7 @@ class SplitRun:
         parent = self.concepts.encoder
         with self.model.computing(refresh=False):
             self._between = Between(self.model.net, self.encoder.cut, parent.cut, self.model.example())
-        self.extractor = read_extractor(None, signed=not self.encoder.cut.nonnegative)
+        self.extractor = WithinMemory(read_extractor(None, signed=not self.encoder.cut.nonnegative))
         self.scan = CropScan(self.concepts)
         self._total = self.scan.total
         for done in self.scan.steps():

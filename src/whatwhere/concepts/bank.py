@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _POOR = 0.5  # R^2 of the logit below which concepts are said to miss much
 _FEW = 10  # images a concept below which a fit is said to rest on few
+SIGNED_BY_DEFAULT = "semi_nmf"  # what `whatwhere.concepts.extractors.read_extractor` takes for signed features
+_SAID = {
+    "semi_nmf": "semi-NMF", "convex_nmf": "convex NMF", "kmeans": "K-means", "pca": "PCA",
+    "topk_sae": "a sparse autoencoder",
+}  # fmt: skip
 _WIDE_GAP = 0.1  # of what features add to the logit, from which contributions that miss as much are told
 
 
@@ -271,10 +276,11 @@ class ConceptBank:
         kept = {self.ids[k] for k in index}
         dropped = self.contributions[:, left].sum(axis=1) if self.contributions.size else 0
         place = {int(old): new for new, old in enumerate(index)}
+        left_same = [tuple(sorted(place[k] for k in same if k in place)) for same in self.quality.duplicates]
         quality = replace(
             self.quality,
             dead=tuple(sorted(place[k] for k in self.quality.dead if k in place)),
-            duplicates=tuple(tuple(sorted(place[k] for k in group if k in place)) for group in self.quality.duplicates),
+            duplicates=tuple(sorted(same for same in left_same if len(same) > 1)),
         )
         encoder = {name: values if name in OF_ALL_ATOMS else values[index] for name, values in self.encoder.items()}
         return replace(
@@ -481,10 +487,7 @@ class ConceptBank:
         if q.n_images < _FEW * self.rank:
             said.append(f"Only {q.n_images} photos for {self.rank} concepts: another set may give others.")
         if self.layer.nonnegative is False:
-            said.append(
-                "The layer's features are signed, so directions are signed as well: what a concept shows is less "
-                "certain than at a layer behind a ReLU."
-            )
+            said.append(self._said_signed)
         if q.r2 is not None and q.r2 < _POOR and self.residuals.size:
             said.append(
                 f"Much of what counts is missed: features that no concept explains add {self.residuals.mean():+.1f} to "
@@ -500,11 +503,28 @@ class ConceptBank:
             said.append("No concept moves the logit: importances are equal for want of anything else.")
         if q.dead:
             said.append(f"{len(q.dead)} of the concepts are not used by any photo.")
-        if q.duplicates:
-            said.append(f"Some concepts point the same way: {', '.join(map(str, q.duplicates))}.")
+        same = self._unmerged
+        said += [f"Concepts {_listed(ids)} point the same way: merge({ids}) shows them as one." for ids in same]
         if self.provenance.changed:
             said.append("The weights changed while it was computed.")
         return said
+
+    @property
+    def _said_signed(self) -> str:
+        """How signed features were factorised, and what that means."""
+        extractor = self.method.extractor
+        name = SIGNED_BY_DEFAULT if extractor is None else str(getattr(extractor, "name", extractor))
+        codes = "codes are at least 0, " if getattr(extractor, "non_negative_codes", True) else "codes and "
+        return (
+            f"The layer's features are signed, so they were factorised by {_SAID.get(name, name)}, not by NMF: {codes}"
+            "directions are of either sign, and what a concept shows is less certain than at a layer behind a ReLU."
+        )
+
+    @property
+    def _unmerged(self) -> list[list[int]]:
+        """Ids of concepts that point the same way and are not shown as one yet."""
+        found = [[self.ids[k] for k in same] for same in self.quality.duplicates]
+        return [same for same in found if not any(set(same) <= set(group) for group in self.groups)]
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Return `W`."""
@@ -536,3 +556,8 @@ class ConceptBank:
 
         del include, exclude
         return mime_bundle(self.picture(), self.describe())
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}"

@@ -13,7 +13,7 @@ from whatwhere.concepts._base import Base
 from whatwhere.concepts.importance import Contributions, GateResponse, contributions
 from whatwhere.concepts.pair import Pair
 from whatwhere.jobs import Step
-from whatwhere.pixels.images import is_one_image, read_photo
+from whatwhere.pixels.images import Photo, is_one_image, iterate_images, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,6 +255,46 @@ class Concepts(Pair):
             replace(step, record=None if step.record is None else replace(step.record, geometry=geometry))
             for step in steps
         )
+
+    def map_scales(
+        self, images: Any = None, method: str = "implicit", *, quantile: float = 0.99, **options: Any
+    ) -> NDArray[np.float64]:
+        """Find one scale a concept for the maps of many photos, so that one photo can be told from another.
+
+        Parameters
+        ----------
+        images : image or images, optional
+            Photos; the bank's own by default.
+        method : str, default "implicit"
+            As for `maps`.
+        quantile : float, default 0.99
+            Which quantile of the sizes of values other than 0, over all places of all photos.
+        **options
+            Options of the method.
+
+        Returns
+        -------
+        ndarray of shape (r,), float64
+            The quantiles; 0 for a concept that none of the photos has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `maps`, and if `quantile` is not above 0 and below 1.
+
+        Notes
+        -----
+        The maps of every photo are computed, one at a time, and none is kept.
+        """
+        from whatwhere.concepts.maps import scale_of
+
+        photos: Iterator[ImageLike]
+        if images is None:
+            shown = (self.photos.pixels(k) / np.float32(255) for k in range(len(self.photos)))
+            photos = (Photo(each.astype(np.float32), prepared=True) for each in shown)
+        else:
+            photos = iter([images]) if is_one_image(images) else (image for _, image in iterate_images(images))
+        return scale_of((self.maps(photo, method, **options) for photo in photos), quantile)
 
     def evaluate(self, images: Any = None) -> Evaluation:
         """Measure how well the concepts stand for the layer's features; see `whatwhere.concepts.evaluation.evaluate`.

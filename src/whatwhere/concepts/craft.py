@@ -59,10 +59,14 @@ class Craft:
         pixel.
     extractor : str, Extractor or None, default None
         How features are factorised: "nmf", "semi_nmf", "convex_nmf", "kmeans", "pca", "topk_sae", or one with options.
-        By default NMF, and semi-NMF where features are signed.
+        By default NMF, and semi-NMF where features are signed. NMF of the positive and negative parts side by side is
+        not among them: its concepts, 2 p numbers, would be no directions in the layer, so that nothing could be
+        decoded, compared with classes or split as concepts are.
     importance : {"auto", "contribution", "sobol"}, default "auto"
         "contribution": the share in the sum of the mean absolute contributions to the logit. "sobol": the total-order
-        Sobol index of the concepts' weights. By default the first where it is exact, and else the second.
+        Sobol index of the concepts' weights. By default the first where it is exact, and else the second, whose
+        preview is the first, by integrated gradients at eight nodes: contributions that add up to the logit need them
+        anyhow, and one gradient times the code foretells less of what the network does without a concept.
     designs : int, default 64
         Most rows of the Sobol design; it stops before where the order of the concepts is certain.
     weigh : int, default 32

@@ -11,7 +11,7 @@ from whatwhere.jobs import Step
 from whatwhere.widgets._concept_data import ConceptData, Facts
 from whatwhere.widgets._concept_net import ConceptNet
 from whatwhere.widgets._guests import GuestStrip, Seen
-from whatwhere.widgets._planes import map_bytes, rounded, shared_scales
+from whatwhere.widgets._planes import map_bytes, map_scales, rounded
 from whatwhere.widgets._strip import Strip, make_strip
 
 if TYPE_CHECKING:
@@ -403,8 +403,13 @@ class MapShelf:
         self.changed = self.changed or bool(self._maps)
         self._maps.clear()
 
-    def traits(self) -> dict[str, Any]:
-        """Write the maps as they travel, those of a kind on one scale a concept.
+    def traits(self, bank: ConceptBank | None) -> dict[str, Any]:
+        """Write the maps as they travel, those of a kind on one scale a concept, which no map changes.
+
+        Parameters
+        ----------
+        bank : ConceptBank or None
+            Whose maps they are; None if there are none.
 
         Returns
         -------
@@ -414,9 +419,12 @@ class MapShelf:
         self.changed = False
         overlays: dict[str, bytes] = {}
         scales: dict[str, list[float | None]] = {}
+        if bank is None:
+            return {"_overlays": overlays, "_overlay_scales": scales}
         for kind in sorted({kind for kind, _ in self._maps}):
             maps = {name: each.values for (other, name), each in self._maps.items() if other == kind}
-            shared = shared_scales(list(maps.values()))
+            rows, columns = next(iter(maps.values())).shape[1:]
+            shared = map_scales(bank, kind, (rows, columns))
             overlays |= {f"{kind}/{name}": map_bytes(values, shared) for name, values in maps.items()}
             scales[kind] = rounded(shared)
         return {"_overlays": overlays, "_overlay_scales": scales}

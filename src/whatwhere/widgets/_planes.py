@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _QUANTILE = 0.99  # of the values above 0 is drawn in full
 _DIGITS = 5
 _LARGEST_HALF = 65_504.0
+_AROUND = 2.0  # places lost for each that lies under a hidden cell: what is hidden was seen from around it as well
 
 
 def code_scales(bank: ConceptBank) -> NDArray[np.float64]:
@@ -32,28 +33,43 @@ def code_scales(bank: ConceptBank) -> NDArray[np.float64]:
     ndarray of shape (r,), float64
         For each concept the 99 % quantile of its codes above 0, over all photos; 0 where there are none.
     """
-    return shared_scales([bank.codes.reshape(-1, bank.rank).T])
+    scales = np.zeros(bank.rank)
+    for k, codes in enumerate(bank.codes.reshape(-1, bank.rank).T):
+        above = codes[codes > 0]
+        scales[k] = np.quantile(above, _QUANTILE) if len(above) else 0
+    return scales
 
 
-def shared_scales(maps: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Find one scale a concept for maps of several photos.
+def map_scales(bank: ConceptBank, kind: str, grid: tuple[int, int]) -> NDArray[np.float64]:
+    """Carry the codes' scale over to maps that are computed one photo at a time.
 
     Parameters
     ----------
-    maps : list of ndarray of shape (r, …)
-        The maps, at least one.
+    bank : ConceptBank
+        The bank, whose codes of all photos are known.
+    kind : str
+        Method of the maps.
+    grid : (int, int)
+        Their rows and columns.
 
     Returns
     -------
     ndarray of shape (r,), float64
-        The 99 % quantile of the values above 0; 0 where there are none.
+        What is drawn in full. For gradients the scale of the codes themselves. For occlusion, which says how much code
+        is lost where a cell is hidden, as much as twice the places under the cell hold at that scale.
+
+    Notes
+    -----
+    A scale over the maps so far would change with each that comes, and would be that of one photo at first. Against the
+    99 % quantile of the maps of twelve photos the carried scales of EfficientNet-Lite0's concepts were 1 to 1.2 times
+    as large at an earlier layer and 1 to 2 at the last (rare concepts: 6 to 9) for gradients, half to 1.6 times (rare
+    ones: 6) for occlusion; the scale of a first map was a fiftieth to 2.6 times as large.
     """
-    scales = np.zeros(len(maps[0]))
-    for k in range(len(scales)):
-        values = np.concatenate([each[k].ravel() for each in maps])
-        above = values[values > 0]
-        scales[k] = np.quantile(above, _QUANTILE) if len(above) else 0
-    return scales
+    scales = code_scales(bank)
+    if kind != "occlusion":
+        return scales
+    rows, columns = bank.codes.shape[1:3]
+    return scales * (_AROUND * rows * columns / (grid[0] * grid[1]))
 
 
 def to_bytes(values: NDArray[np.float32], scales: NDArray[np.float64]) -> bytes:

@@ -548,7 +548,7 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
                 if self._room != room:
                     self._publish_bank(force=True)
                 if self._shelf.changed:
-                    self.write(**self._shelf.traits())
+                    self.write(**self._shelf.traits(self._explored.bank))
                 while self._answers:
                     kind, rid, content = self._answers.popleft()
                     self.reply(kind, rid, **content)

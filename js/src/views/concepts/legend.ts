@@ -6,7 +6,7 @@ import type { Context, Part } from "./context";
 import { opacityOf } from "./overlay";
 import { hueOn, inkOn, toRgb } from "./palette";
 import type { Layer, Shown } from "./state";
-import { legendWords } from "./words";
+import { legendWords, scaleWords } from "./words";
 
 /** Concepts with a line of their own. */
 const MOST = 4;
@@ -41,8 +41,7 @@ export function makeLegend({ model, state }: Context): Part {
         setText(row.lastElementChild as Element, legendWords(layer, shown.missing ? "codes" : shown.kind));
       });
       const more = shown.layers.length - layers.length;
-      const scale =
-        "One scale a concept for all photos: full colour is the level that 99 % of places stay below.";
+      const scale = scaleWords(shown.missing ? "codes" : shown.kind);
       setText(
         note,
         layers.length === 0

@@ -200,6 +200,30 @@ function chooseOpened(rows: Concept[], selected: Concept[], opened: number | nul
   return selected.at(-1) ?? rows[0] ?? null;
 }
 
+/**
+ * What is drawn in full of a merged concept: the level of its codes on all photos, times what other maps make of a code.
+ *
+ * Not the level of the maps themselves: they come one photo at a time, and would change each other's colours.
+ */
+function topOfSum(model: Model, cells: CellStore, { row, parts }: Concept, own: number): number {
+  const codes = model.get("_codes") ?? {};
+  const [grid, scales] = [model.get("_grid"), model.get("_code_scales") ?? []];
+  const plane = (bytes: DataView | undefined, place: number) =>
+    cells.get(bytes, `${place}/${scales[place] ?? 0}/${grid}`, (read) =>
+      decodeCells(read, grid, place, scales[place] ?? 0),
+    );
+  const level = largeValue(codes, parts.map(({ id }) => id).join(), () =>
+    Object.values(codes).map((bytes) =>
+      sumPlanes(
+        parts.map((part) => plane(bytes, part.row)),
+        parts.map((part) => part.row).join(),
+      ),
+    ),
+  );
+  const code = scales[row] ?? 0;
+  return code > 0 ? (level * own) / code : level;
+}
+
 function readLayer(model: Model, cells: CellStore, concept: Concept, name: string, kind: MapKind): Layer {
   const { parts } = concept;
   const known = model.get("_present")?.[name];
@@ -218,13 +242,9 @@ function readLayer(model: Model, cells: CellStore, concept: Concept, name: strin
       }),
       parts.map(({ row }) => row).join(),
     );
-  const prefix = kind === "codes" ? "" : `${kind}/`;
-  let top = scales?.[concept.row] ?? 0;
-  if (parts.length > 1 && stored) {
-    const photos = Object.keys(stored).filter((key) => key.startsWith(prefix));
-    top = largeValue(stored, `${prefix}${parts.map(({ id }) => id)}`, () => photos.map(read));
-  }
-  return { concept, present, plane: read(prefix + name), top };
+  const own = scales?.[concept.row] ?? 0;
+  const top = parts.length > 1 ? topOfSum(model, cells, concept, own) : own;
+  return { concept, present, plane: read(kind === "codes" ? name : `${kind}/${name}`), top };
 }
 
 /** Factors of the bank's concepts, in its order. */

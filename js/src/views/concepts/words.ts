@@ -276,9 +276,18 @@ function sentence(text: string): string {
 
 const UNITS: Record<MapKind, string> = {
   codes: "of code",
-  implicit: "of code a pixel",
+  implicit: "of code",
   occlusion: "of code lost",
 };
+
+/** What full colour stands for: no photo changes it, so that photos can be told from one another. */
+export function scaleWords(kind: MapKind): string {
+  const level = "the code that 99 % of places stay below";
+  if (kind === "codes") return `One scale a concept for all photos: full colour is ${level}.`;
+  if (kind === "implicit")
+    return `One scale a concept for all photos, that of the codes: full colour is ${level}.`;
+  return `One scale a concept for all photos: full colour is a loss of twice what is hidden, at ${level}.`;
+}
 
 /** The upper end of a legend. */
 export function legendWords(layer: Layer, kind: MapKind): string {

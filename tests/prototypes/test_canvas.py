@@ -1,11 +1,15 @@
 """Pictures of given magnitudes: known answers of Fourier analysis."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
-from whatwhere.prototypes import canvas as canvas_module
-from whatwhere.prototypes.canvas import Canvas, fourier_device
+import whatwhere as ww
+from whatwhere.prototypes import _fourier_device
+from whatwhere.prototypes._fourier_device import fourier_device
+from whatwhere.prototypes.canvas import Canvas
 from whatwhere.prototypes.spectrum import PHOTO_LAW, Spectrum
 
 SIZES = [(224, 224), (225, 225), (128, 192), (97, 64), (64, 97)]
@@ -94,11 +98,82 @@ def test_a_spectrum_of_nothing_is_refused():
         Canvas(Spectrum(np.zeros((3, 8, 5)), 8), (8, 8))
 
 
-def test_a_device_without_fourier_transforms_falls_back_to_the_cpu(monkeypatch):
-    def refuse(*_, **__):
-        raise NotImplementedError("aten::_fft_r2c")
+def refusing(real):
+    """A device without transforms: the first call is the device's."""
+    raise NotImplementedError("aten::_fft_r2c is not implemented here\nand a long list of those that are")
 
+
+def wrong(real):
+    return 1.01 * real
+
+
+@pytest.fixture
+def other_device(monkeypatch):
+    """Have the CPU's first transform be that of another device, with the real CPU under another name."""
+    real = torch.fft.rfft2
+
+    def plant(fault):
+        calls = []
+
+        def rfft2(*arguments, **options):
+            calls.append(1)
+            found = real(*arguments, **options)
+            return fault(found) if len(calls) == 1 else found
+
+        fourier_device.cache_clear()
+        monkeypatch.setattr(_fourier_device, "_CPU", torch.device("cpu", 0))
+        monkeypatch.setattr(torch.fft, "rfft2", rfft2)
+
+    yield plant
     fourier_device.cache_clear()
-    monkeypatch.setattr(canvas_module.torch.fft, "rfft2", refuse)
-    assert fourier_device(torch.device("meta")) == torch.device("cpu")
+
+
+FAULTS = [
+    (refusing, "the device 'cpu' has none (NotImplementedError: aten::_fft_r2c is not implemented here)"),
+    (wrong, "those of the device 'cpu' are wrong by 0.01"),
+]
+
+
+@pytest.mark.parametrize(("fault", "why"), FAULTS, ids=["none", "wrong"])
+def test_a_device_without_right_transforms_falls_back_to_the_cpu_and_says_so_once(fault, why, other_device):
+    expected, phase = drawn((24, 18))
+    picture = expected.draw(phase)
+    pulled = expected.gradient(picture, torch.ones_like(picture.image))
+    assert not expected.fallback
+    other_device(fault)
+    with pytest.warns(UserWarning, match=re.escape(why)) as told:
+        canvas = Canvas(PHOTO_LAW, (24, 18))
+    assert len(told) == 1
+    assert canvas.fallback == f"Fourier transforms were made on the CPU, since {why}."
+    assert canvas.origin == f"{expected.origin}, Fourier transforms on the CPU"
+    assert fourier_device(torch.device("cpu")).device == torch.device("cpu", 0)
+    assert torch.equal(canvas.draw(phase).image, picture.image)
+    assert torch.equal(canvas.gradient(picture, torch.ones_like(picture.image)), pulled)
+    assert Canvas(PHOTO_LAW, (24, 18)).fallback  # and warns no more: warnings are errors here
+
+
+def test_the_record_and_the_view_say_that_the_device_fell_back(other_device, small, quick, tmp_path):
+    fault, why = FAULTS[1]
+    expected = quick.run(small, "hen", progress=False)
+    other_device(fault)
+    with pytest.warns(UserWarning, match=re.escape(why)) as told:
+        made = quick.run(small, "hen", progress=False)
+    assert len(told) == 1
+    assert np.array_equal(made.image, expected.image)
+    assert expected.caveats() == []
+    (said,) = made.caveats()
+    assert why in said
+    assert said in made.describe()
+    made.save(tmp_path / "p.safetensors")
+    assert ww.Prototype.load(tmp_path / "p.safetensors").caveats() == [said]
+    view = ww.PrototypeView(made)
+    assert view._protos[0]["caveats"] == [said]
+    assert ["Caution", said] in view._protos[0]["about"]
+    view.close()
+
+
+def test_a_right_device_is_used(monkeypatch):
+    fourier_device.cache_clear()
+    monkeypatch.setattr(_fourier_device, "_CPU", torch.device("meta"))
+    assert fourier_device(torch.device("cpu")) == (torch.device("cpu"), "")
     fourier_device.cache_clear()

@@ -198,7 +198,7 @@ def drain(steps: Iterator[Step[list[Prototype]]], title: str, *, progress: bool 
             bar.update(step.done - bar.n)
             found = step.record or found
     for prototype in found:
-        for caveat in prototype.caveats():
+        for caveat in (each for each in prototype.caveats() if each not in prototype.notes):  # those were warned of
             warnings.warn(f"{prototype.label}: {caveat}", UserWarning, stacklevel=3)
     return found
 

@@ -69,28 +69,42 @@ def test_tying_is_its_own_transpose_and_settles():
     assert not canvas.tie(a)[:, [0, 5], -1].any()
 
 
-def test_no_corner_is_brighter_than_the_rest_at_the_start():
+def brightness(phases, side=16):
+    """Return how much brighter than the rest each part of the canvas is, on average, in standard deviations.
+
+    The four corners, where a canvas goes on, are one part. For each channel the mean over pictures, and its error.
+    """
     canvas = Canvas(PHOTO_LAW, (128, 128), activation="identity", colours=False)
-    for seed in range(6):
-        image = canvas.draw(canvas.start(torch.Generator().manual_seed(seed))[None]).image[0]
-        corner = torch.cat([image[:, :16, :16], image[:, -16:, :16]], dim=1)
-        assert (corner.mean(dim=(1, 2)) / image.std(dim=(1, 2))).abs().mean() < 1.0
-    starts = torch.stack([canvas.start(torch.Generator().manual_seed(seed)) for seed in range(4)])
+    images = torch.roll(canvas.draw(phases).image, (side // 2, side // 2), dims=(2, 3))
+    found = torch.nn.functional.avg_pool2d(images, side) / images.std(dim=(2, 3), correction=0, keepdim=True)
+    return found.mean(dim=0), found.std(dim=0) / len(found) ** 0.5
+
+
+def test_no_corner_is_brighter_than_the_rest_at_the_start():
+    """A picture is brighter somewhere; a fault is what is brighter in the same place whatever the seed."""
+    canvas = Canvas(PHOTO_LAW, (128, 128), activation="identity", colours=False)
+    starts = torch.stack([canvas.start(torch.Generator().manual_seed(seed)) for seed in range(96)])
+    found, error = brightness(starts)
+    assert error.max() < 0.15
+    assert found.abs().max() < 0.5
+    assert (found / error).abs().max() < 4.5  # of 64 places and three channels: none stands out
+    blob, _ = brightness(torch.randn(starts.shape))  # phases as others draw them
+    assert blob[:, 0, 0].min() > 2
     assert starts[..., 1:-1].abs().max() <= torch.pi
-    assert starts[..., 1:-1].mean() == pytest.approx(0, abs=0.02)
-    assert torch.exp(1j * starts[..., 1:-1]).mean().abs() < 0.02  # Horama's 0.61 makes the blob
+    assert starts[..., 1:-1].mean() == pytest.approx(0, abs=0.01)
+    assert torch.exp(1j * starts[..., 1:-1]).mean().abs() < 0.01  # of normal phases 0.61, which makes the blob
 
 
 def test_a_mean_squared_response_of_the_whole_canvas_does_not_depend_on_phases():
     """By Parseval: such objectives cannot be climbed by phases alone."""
     canvas, phase = drawn((48, 48), activation="identity", colours=False)
-    kernel = torch.fft.rfft2(torch.nn.functional.pad(torch.rand(3, 7, 7) - 0.5, (0, 41, 0, 41)))
-    picture = canvas.draw(phase)
+    kernel = torch.fft.rfft2(torch.nn.functional.pad(torch.rand(3, 7, 7).double() - 0.5, (0, 41, 0, 41)))
+    picture = canvas.draw(phase.double())
     response = torch.fft.irfft2(torch.fft.rfft2(picture.image[0]) * kernel, s=(48, 48))
     gradient = torch.fft.irfft2(torch.fft.rfft2(2 * response) * kernel.conj(), s=(48, 48))
     found = canvas.gradient(picture, gradient[None])
-    other = canvas.gradient(picture, torch.rand(1, 3, 48, 48) * gradient.abs().mean())
-    assert found.abs().max() <= 1e-4 * other.abs().max()
+    other = canvas.gradient(picture, gradient[None].flip(3))  # as large, and not blind
+    assert found.abs().max() <= 1e-6 * other.abs().max()
 
 
 def test_a_spectrum_of_nothing_is_refused():

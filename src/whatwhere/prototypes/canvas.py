@@ -321,8 +321,12 @@ class Canvas(Waves):
         Tensor of shape (C, H, W // 2 + 1), float32
             In [-pi, pi).
         """
-        drawn = torch.rand(self.magnitude.shape, generator=generator)
-        return self.tie((drawn * 2 - 1) * torch.pi).to(self.device)
+        drawn = (torch.rand(self.magnitude.shape, generator=generator) * 2 - 1) * torch.pi
+        if self.tied:  # from one half: differences of two uniform phases are mostly small, and waves of them add up
+            half = (self.size[0] - 1) // 2
+            for column in own_mirrors(self.size[1]):
+                drawn[:, self.size[0] - half :, column] = -drawn[:, 1 : half + 1, column].flip(1)
+        return self.tie(drawn).to(self.device)
 
     def tie(self, phase: Tensor) -> Tensor:
         """Return the phases of a real picture that are nearest: in columns that are their own mirror, odd in the row.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import whatwhere as ww
+from whatwhere.prototypes import spectrum as spectrum_module
 from whatwhere.prototypes.colours import TO_RGB, decorrelate, to_network
 from whatwhere.prototypes.measured import magnitude_from_images
 from whatwhere.prototypes.spectrum import PHOTO_LAW, Law, Spectrum, grey_of, own_mirrors, symmetric
@@ -44,6 +45,21 @@ def test_the_same_size_is_as_it_was():
     photos = Spectrum.photos()
     assert np.array_equal(photos.at((128, 128)), symmetric(photos.magnitude, 128))
     assert np.allclose(photos.at((128, 128)), photos.magnitude, rtol=2e-3)  # stored in half precision
+
+
+def test_a_spectrum_is_read_and_resized_once_however_often_it_is_asked_for(monkeypatch, small, quick):
+    Spectrum.photos().at((48, 48))
+
+    def again(*_, **__):
+        pytest.fail("the spectrum was read or resized again")
+
+    first = quick.run(small, "hen", progress=False)
+    monkeypatch.setattr(np, "load", again)
+    monkeypatch.setattr(spectrum_module, "files", again)
+    monkeypatch.setattr(spectrum_module, "_resized", again)
+    assert np.array_equal(quick.run(small, "hen", progress=False).image, first.image)
+    Spectrum.photos().at((48, 48))[:] = 0  # the caller's own
+    assert Spectrum.photos().at((48, 48)).min() > 0
 
 
 def test_the_law_fits_the_photos():

@@ -121,11 +121,9 @@ class Spectrum:
         Notes
         -----
         Interpolated in the logarithm, on the grid of cycles per pixel with its wrap-around, after the power law of the
-        first rings was taken off; the mean colour is kept apart.
+        first rings was taken off; the mean colour is kept apart. The last few are kept for who asks again.
         """
-        if size == (self.magnitude.shape[1], self.width):
-            return symmetric(self.magnitude, self.width)
-        return symmetric(_resized(self.magnitude, self.width, size), size[1])
+        return _at(self, (int(size[0]), int(size[1]))).copy()
 
     def save(self, path: str | Path) -> None:
         """Write it to an ``.npz`` file, as float16.
@@ -338,6 +336,14 @@ def own_mirrors(width: int) -> tuple[int, ...]:
         The first, and for an even width the last.
     """
     return (0, width // 2) if width % 2 == 0 else (0,)
+
+
+@functools.lru_cache(maxsize=8)
+def _at(spectrum: Spectrum, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize a spectrum, once: every ascent asks for it."""
+    if size == (spectrum.magnitude.shape[1], spectrum.width):
+        return symmetric(spectrum.magnitude, spectrum.width)
+    return symmetric(_resized(spectrum.magnitude, spectrum.width, size), size[1])
 
 
 def _resized(magnitude: NDArray[np.float32], width: int, size: tuple[int, int]) -> NDArray[np.float32]:

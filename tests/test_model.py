@@ -206,6 +206,37 @@ def test_what_does_not_fit_is_refused_when_the_model_is_made(toy):
             make()
 
 
+class FixedSize(torch.nn.Module):
+    """A network that takes images of 32 pixels alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.head = torch.nn.Conv2d(3, 4, 4, 4), torch.nn.Linear(4 * 8 * 8, 5)
+
+    def forward(self, x):
+        return self.head(self.patches(x).flatten(1))
+
+
+def test_a_network_that_takes_another_size_is_refused_when_the_model_is_made():
+    """The network's own words say little to who gave a wrong size."""
+    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "device": "cpu"}
+    message = r"net: FixedSize cannot be run on .* 48 x 48 pixels in 3 channels \(RuntimeError: .*input_size="
+    with pytest.raises(ValueError, match=message) as refused:
+        ww.VisionModel(FixedSize().eval(), input_size=48, **half)
+    assert isinstance(refused.value.__cause__, RuntimeError)
+    model = ww.VisionModel(FixedSize().eval(), input_size=32, **half)
+    made = ww.Maco(steps=2, crops=2, size=64, crop=0.5).run(model, 0, progress=False)  # crops of 32 pixels and others
+    assert made.size == (64, 64)
+
+
+def test_memory_that_runs_out_is_not_called_a_wrong_size(toy):
+    def f(_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        toy(f)
+
+
 class Wrapped(torch.nn.Module):
     """A network in train mode, whose output is nested."""
 

@@ -94,8 +94,8 @@ class VisionModel:
     TypeError
         If `net` is no module, or its output holds no tensor where it should.
     ValueError
-        If the preprocessing is not told, the output has another shape than (N, classes), or names and logits differ in
-        number. The network is run once, on noise, to find out.
+        If the preprocessing is not told, the network cannot be run on what it makes, the output has another shape than
+        (N, classes), or names and logits differ in number. The network is run once, on noise, to find out.
 
     Examples
     --------
@@ -506,8 +506,20 @@ class VisionModel:
         return self._source.stamp()
 
     def _count_classes(self) -> int:
+        example = self.example()
         with self.computing():
-            out = _numbers(read_output(self.net(self.example()), self.output, 1))
+            try:
+                answer = self.net(example)
+            except (torch.OutOfMemoryError, MemoryError):
+                raise
+            except Exception as error:  # whatever the network raises: it says little to who gave a wrong size
+                height, width = self.input_size
+                raise ValueError(
+                    f"net: {self.name} cannot be run on what its preprocessing makes of a photo, an image of {height} "
+                    f"x {width} pixels in {example.shape[1]} channels ({type(error).__name__}: {error}). Many networks "
+                    "take one size alone: give preprocess=, or input_size=, mean= and std=, as it was trained with."
+                ) from error
+            out = _numbers(read_output(answer, self.output, 1))
         self._made = self.stamp(), out
         return len(out)
 

@@ -3,12 +3,15 @@
     python tests/benchmarks/photo_spectrum.py FOLDER OUT.npz
 
 The packaged file was made from 500 photographs of ImageNet, one of each odd class, less those of under 256 pixels a
-side. Only their mean spectrum is kept.
+side. Only their mean spectrum is kept. Where OUT.npz is there already, its magnitudes have to be the same to the bit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -23,6 +26,7 @@ NOTE = (
     "faded out; averaged over the square's symmetries, then interpolated in the logarithm to 128 pixels. No picture "
     "can be made out of it."
 )
+LICENCES = ("none is told with the photographs; they are no part of the package",)
 
 
 def fit(spectrum: Spectrum) -> None:
@@ -51,12 +55,17 @@ def fit(spectrum: Spectrum) -> None:
 
 def main(folder: str, out: str) -> None:
     """Measure, store and fit."""
-    measured = magnitude_from_images(folder, size=MEASURED, window=True, mirrored=True, source="photos")
+    measured = magnitude_from_images(
+        folder, size=MEASURED, window=True, mirrored=True, source="photos", licences=LICENCES
+    )
     print(measured)
+    before = Spectrum.load(out) if Path(out).is_file() else None
     note = NOTE.format(measured.images)
-    Spectrum(
-        measured.at((STORED, STORED)), STORED, source="photos", images=measured.images, window=True, note=note
-    ).save(out)
+    replace(measured, magnitude=measured.at((STORED, STORED)), width=STORED, note=note).save(out)
+    now = Spectrum.load(out)
+    if before is not None and before != now:
+        raise SystemExit(f"The magnitudes are not those of before: {now.key}, not {before.key}.")
+    print(f"images {now.images_hash}, magnitudes {hashlib.sha256(now.magnitude.tobytes()).hexdigest()}")
     fit(measured)
     fit(Spectrum.load(out))
 

@@ -1,6 +1,7 @@
 """Prototypes of small networks: the same alone and in company, the same again, and nothing left behind."""
 
 import socket
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.prototypes import _ascent
 from whatwhere.prototypes._ascent import Ascent
 from whatwhere.prototypes._draws import Draws
 from whatwhere.prototypes.canvas import Canvas
@@ -104,6 +106,18 @@ def test_grey_networks_get_grey_pictures(grey_small, quick):
     p = quick.run(grey_small, 0, progress=False)
     assert p.image.shape == (48, 48, 3)
     assert np.ptp(p.image, axis=-1).max() == 0
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_networks_of_other_than_one_or_three_channels_are_refused(wrap, channels):
+    """Photos have colours or are grey; spectra too are of one or three channels."""
+    with pytest.raises(ValueError, match="mean: wanted three finite numbers, or one for a network of grey images"):
+        wrap(nn.Conv2d(channels, 4, 3), channels=channels)
+    with pytest.raises(ValueError, match=r"magnitude: wanted shape \(3, H, 9\)"):
+        ww.Spectrum(np.ones((channels, 16, 9)), 16, "rgb")
+    net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ValueError, match=rf"32 x 32 pixels in 3 channels .*to have {channels} channels, but got 3"):
+        wrap(net.eval())
 
 
 def test_alpha_is_where_the_network_looks(toy):
@@ -284,6 +298,46 @@ def test_tokens(untrained, quick):
     assert all(np.isfinite(p.image).all() and p.complete and not p.ended for p in made)
 
 
+def test_features_with_channels_last(untrained, wrap, quick):
+    """A Swin keeps its maps as rows, columns, channels."""
+    model = wrap(untrained("swin_t"), size=(64, 64))
+    layer = "features.3.1"
+    vector = np.random.default_rng(0).normal(size=192)
+    targets = [Channel(layer, 5), Neuron(layer, 5, 1, 6), Direction(layer, vector, likeness="dot"), ClassScore(2)]
+    maps = torch.randn(2, 8, 8, 192)
+    unit = torch.from_numpy(vector / np.linalg.norm(vector)).float()
+    wanted = [maps[..., 5].mean(dim=(1, 2)), maps[:, 1, 6, 5], (maps @ unit).mean(dim=(1, 2))]
+    for target, own in zip(targets, wanted, strict=False):
+        (term,) = target.bound(model).terms(model)
+        assert torch.allclose(term.values(maps), own, atol=1e-5)
+    with pytest.raises(ValueError, match=r"wanted one of the 192 channels of 'features\.3\.1', got 192"):
+        quick.run(model, Channel(layer, 192), progress=False)
+    still = replace(quick, steps=12, crops=1, size=64, crop=1.0, crop_spread=0.0, centre=0.0, noise=0.0)
+    for p in still.run(model, targets, progress=False):
+        assert p.complete
+        assert not p.ended
+        if not p.target.whole:  # the others' views move a little
+            assert p.trace[0] == pytest.approx(p.before, abs=1e-5)
+            assert p.after > p.before + 0.1
+
+
+def test_sizes_and_shares_may_be_numpys_or_whole_numbers(small):
+    """As may seeds: what is kept is Python's own, so that files and keys of the cache hold the same."""
+    plain = {"steps": 2, "crops": 2, "size": (48, 40), "seed": 3, "crop": (1.0, 0.5), "crop_spread": 0.0, "frames": 2}
+    others = {
+        "steps": np.int64(2), "crops": np.uint8(2), "size": (np.int32(48), np.int64(40)), "seed": np.int64(3),
+        "crop": (1, np.float32(0.5)), "crop_spread": np.int8(0), "frames": np.int16(2),
+    }  # fmt: skip
+    expected, made = (ww.Maco(**options) for options in (plain, others))
+    assert made == expected
+    assert repr(made) == repr(expected)
+    assert [type(value) for value in (*made.crop, made.crop_spread, *made.size, *made.seed)] == [float] * 3 + [int] * 3
+    assert ww.Maco(crop=np.float64(0.5)).sides == (0.5, 0.5)
+    assert ww.Maco(crop=1, size=np.int64(48)).sides == (1.0, 1.0)
+    a, b = (method.run(small, "hen", progress=False) for method in (expected, made))
+    assert np.array_equal(a.image, b.image)
+
+
 # -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +409,73 @@ def test_a_target_that_begins_dead_may_come_to_life_from_other_phases(wrap):
     assert p.trace[0] == 0
     assert not p.ended
     assert p.trace[-1] > 0
+
+
+@pytest.fixture
+def failing(toy, monkeypatch):
+    """A network that fails at its sixteenth image of an ascent, with records of every step."""
+    monkeypatch.setattr(_ascent, "_PUBLISH", -1.0)
+    seen = []
+
+    def f(x):
+        seen.append(len(x))
+        if sum(seen) == 16:
+            raise RuntimeError("shape '[2, 81]' is invalid for input of size 42")
+        return (x * torch.linspace(-1, 1, 32)).mean(dim=(1, 2, 3))[:, None]
+
+    model = toy(f, size=(32, 32), batch_size=1)
+    list(ww.Maco(steps=1, crops=1, size=48).steps_of(model, [0]))  # what is looked at once
+    return model, seen
+
+
+def test_a_network_that_fails_on_the_way_is_heard_and_leaves_what_there_is(failing, quick):
+    """It is neither warned of and forgotten, nor does it take the prototypes along."""
+    model, seen = failing
+    seen.clear()
+    with pytest.raises(RuntimeError, match=r"shape '\[2, 81\]' is invalid") as failed:
+        quick.run(model, [0], progress=False)
+    (kept,) = failed.value.prototypes
+    assert 1 < kept.steps < quick.steps
+    assert not kept.complete
+    assert np.isfinite(kept.image).all()
+    assert "`prototypes` holds the prototypes" in failed.value.__notes__[0]
+    assert not any(m._forward_hooks for m in model.net.modules())
+    assert torch.is_grad_enabled()
+
+    seen.clear()
+    records = []
+    with pytest.raises(RuntimeError, match=r"shape '\[2, 81\]' is invalid"):
+        records.extend(quick.stream(model, [0]))
+    whole = quick.run(model, [0], progress=False)[0]
+    assert records[-1][0].steps == kept.steps
+    assert np.array_equal(records[-1][0].trace, whole.trace[: kept.steps])
+
+    seen.clear()
+    job = quick.submit(model, [0])
+    view = ww.PrototypeView(job)
+    with pytest.raises(RuntimeError, match=r"shape '\[2, 81\]' is invalid"):
+        job.wait(60)
+    assert job.state == "failed"
+    assert np.array_equal(job.record[0].image, kept.image)
+    end = time.monotonic() + 60
+    while view._status["state"] != "failed":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert "shape '[2, 81]' is invalid" in view._status["error"]["why"]
+    assert view.prototype.steps == kept.steps
+    view.close()
+
+
+def test_who_interrupts_has_what_there_is(small, quick):
+    class Interrupting:
+        def met(self, trace):
+            if len(trace) == 4:
+                raise KeyboardInterrupt
+            return False
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        replace(quick, until=Interrupting()).run(small, ["hen", "cup"], progress=False)
+    assert [p.label for p in stopped.value.prototypes] == ["hen", "cup"]
 
 
 def test_a_network_that_passes_no_gradient_is_refused(toy, quick):

@@ -64,17 +64,45 @@ def test_the_trace_rises_and_pictures_look_like_pictures(made):
         assert np.abs(made[0].image - made[1].image).mean() > 0.05
 
 
-def test_concepts_channels_and_images_of_a_real_layer(model, monkeypatch):
+def cells(model, layer, image):
+    """Return a layer's output at each place of a whole picture, (places, channels)."""
+    with model.computing():
+        shown = model.to_input(model.preprocess.pixels(read_photo(image)))
+        return model.cut(layer).encode(shown)[0].flatten(1).T.numpy()
+
+
+def test_concepts_channels_and_images_of_a_real_layer(model, photos, monkeypatch):
+    """Each is compared with noise by another route: the layer's output, as `VisionModel.cut` has it."""
+    bank = ww.Craft(n_concepts=3, layer="features.5", fit_on="locations", designs=8).run(model, photos, progress=False)
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
-    layer = model.layers()[-4].name
-    channels = model.cut(layer).shape[0]
-    vector = np.random.default_rng(0).random(channels)
-    method = ww.Maco(steps=6, crops=2, size=256, crop=0.5)
-    for p in method.run(
-        model, [ww.targets.Direction(layer, vector), ww.targets.Channel("features.4", 3)], progress=False
-    ):
-        assert p.trace[-1] > p.trace[0]
+    image, channels = photos["chelsea"], (3, 40)
+    targets = [
+        *ww.targets.concepts(bank),
+        *(ww.targets.Channel("features.4", k) for k in channels),
+        ww.targets.Inversion("features.3", image),
+    ]
+    method = ww.Maco(steps=12, crops=2, size=256, crop=0.6)
+    records = list(method.stream(model, targets))
+    begun, made = records[0], records[-1]
+    for p in made:
+        assert p.trace[-3:].mean() > p.trace[:3].mean()
+        assert p.after > p.before
         assert p.layers
+
+    along = np.array([(cells(model, bank.layer.name, p.image) @ bank.W.T).mean(axis=0) for p in made[:3]])
+    first = (cells(model, bank.layer.name, begun[0].image) @ bank.W.T).mean(axis=0)
+    assert along.argmax(axis=0).tolist() == [0, 1, 2]  # no picture has more of a concept than the concept's own
+    assert (np.diag(along) > first).all()
+
+    for k, p, noise in zip(channels, made[3:5], begun[3:5], strict=True):
+        before, after = (cells(model, "features.4", each.image).mean(axis=0) for each in (noise, p))
+        rank, rank_before = (int((means >= means[k]).sum()) for means in (after, before))
+        assert rank <= 3
+        assert rank < rank_before
+
+    wanted = cells(model, "features.3", image).ravel()
+    before, after = (np.corrcoef(cells(model, "features.3", p[-1].image).ravel(), wanted)[0, 1] for p in (begun, made))
+    assert after > before + 0.2
 
 
 def test_fourier_visualisation_of_a_class(model):

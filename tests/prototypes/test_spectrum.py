@@ -1,9 +1,13 @@
 """Spectra: their symmetry, their resizing, their files, and what photographs have."""
 
+import hashlib
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import whatwhere as ww
+from whatwhere.prototypes import spectrum as spectrum_module
 from whatwhere.prototypes.colours import TO_RGB, decorrelate, to_network
 from whatwhere.prototypes.measured import magnitude_from_images
 from whatwhere.prototypes.spectrum import PHOTO_LAW, Law, Spectrum, grey_of, own_mirrors, symmetric
@@ -44,6 +48,21 @@ def test_the_same_size_is_as_it_was():
     photos = Spectrum.photos()
     assert np.array_equal(photos.at((128, 128)), symmetric(photos.magnitude, 128))
     assert np.allclose(photos.at((128, 128)), photos.magnitude, rtol=2e-3)  # stored in half precision
+
+
+def test_a_spectrum_is_read_and_resized_once_however_often_it_is_asked_for(monkeypatch, small, quick):
+    Spectrum.photos().at((48, 48))
+
+    def again(*_, **__):
+        pytest.fail("the spectrum was read or resized again")
+
+    first = quick.run(small, "hen", progress=False)
+    monkeypatch.setattr(np, "load", again)
+    monkeypatch.setattr(spectrum_module, "files", again)
+    monkeypatch.setattr(spectrum_module, "_resized", again)
+    assert np.array_equal(quick.run(small, "hen", progress=False).image, first.image)
+    Spectrum.photos().at((48, 48))[:] = 0  # the caller's own
+    assert Spectrum.photos().at((48, 48)).min() > 0
 
 
 def test_the_law_fits_the_photos():
@@ -102,14 +121,53 @@ def test_what_is_no_spectrum_is_refused(magnitude, options, message):
 
 
 def test_files_go_and_come(tmp_path):
-    made = Spectrum(np.random.default_rng(0).random((3, 8, 5)), 9, "rgb", "ours", 7, window=True, note="a note")
+    made = Spectrum(np.random.default_rng(0).random((3, 8, 5)), 9, "rgb", "ours", 7, window=True, note="a note",
+                    images_hash="0f", licences=["CC0", "CC BY 2.0"])  # fmt: skip
     made.save(tmp_path / "s.npz")
     read = Spectrum.load(tmp_path / "s.npz")
     assert np.allclose(read.magnitude, made.magnitude, rtol=1e-3)
-    for name in ("width", "space", "source", "images", "window", "note"):
+    for name in ("width", "space", "source", "images", "window", "note", "images_hash", "licences"):
         assert getattr(read, name) == getattr(made, name)
         assert type(getattr(read, name)) is type(getattr(made, name))
     assert ww.Maco(spectrum=tmp_path / "s.npz").magnitudes == read
+
+
+def test_files_from_before_hashes_and_licences_are_read(tmp_path):
+    options = {"width": 8, "space": "rgb", "source": "x", "images": 1, "window": False, "note": ""}
+    np.savez(tmp_path / "old.npz", magnitude=np.ones((3, 8, 5)), **options)
+    read = Spectrum.load(tmp_path / "old.npz")
+    assert (read.images_hash, read.licences) == ("", ())
+    with pytest.raises(TypeError, match="licences: wanted a sequence of texts, got the one text 'CC0'"):
+        Spectrum(np.ones((3, 8, 5)), 8, licences="CC0")
+
+
+def test_the_packaged_spectrum_is_pinned_and_says_what_it_is_of():
+    """Whoever changes it has to say so here; the pictures' hash is `photo_spectrum.py`'s."""
+    photos = Spectrum.photos()
+    assert hashlib.sha256(photos.magnitude.tobytes()).hexdigest() == (
+        "1da81a2623cf2d83740d32d9ceb44ec3b2c020b3edfb2581f764b920cc392d5d"
+    )
+    assert photos.images_hash == "ffcc17002f9b6093071f3d369336984d348aea90e86edd215d1a05756f2329b1"
+    assert photos.licences == ("none is told with the photographs; they are no part of the package",)
+    assert (photos.source, photos.images, photos.window, photos.space, photos.width) == (
+        "photos", 453, True, "decorrelated", 128,
+    )  # fmt: skip
+    assert hashlib.sha256(photos.note.encode()).hexdigest().startswith("f44ab8ca7cfd64b6")
+    assert "453 photographs of ImageNet" in photos.note
+
+
+def test_the_packaged_spectrums_pictures_are_those_that_are_hashed(shared_photos):
+    """Those of at least 256 pixels a side, hashed by hand."""
+    digests = []
+    for path in shared_photos:
+        with Image.open(path) as photo:
+            if min(photo.size) >= 256:
+                digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    digests.sort()
+    assert len(digests) == Spectrum.photos().images
+    assert (
+        hashlib.sha256("".join(f"{each}\n" for each in digests).encode()).hexdigest() == Spectrum.photos().images_hash
+    )
 
 
 def test_other_files_are_refused_and_nothing_is_executed(tmp_path):
@@ -148,6 +206,23 @@ def test_measuring_is_the_mean_modulus_of_the_transform():
         axis=0,
     )
     assert np.allclose(decorrelated.magnitude, symmetric(by_hand.transpose(2, 0, 1) / 32**2, 32), rtol=1e-3)
+
+
+def test_measuring_says_which_pictures_and_licences(tmp_path):
+    """By content: names and order do not count, pictures that are left out neither."""
+    rng = np.random.default_rng(0)
+    images = [rng.random((16, 16, 3)).astype(np.float32) for _ in range(3)]
+    found = magnitude_from_images(images, size=16, licences=["CC0"])
+    again = magnitude_from_images({"a": images[2], "b": images[0], "c": images[1]}, size=16)
+    assert found.images_hash == again.images_hash
+    assert (found.licences, again.licences) == (("CC0",), ())
+    assert magnitude_from_images([*images, images[0][:12, :12]], size=16).images_hash == found.images_hash
+    assert magnitude_from_images(images[:2], size=16).images_hash != found.images_hash
+    Image.fromarray((images[0] * 255).astype(np.uint8)).save(tmp_path / "a.png")
+    digest = hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    wanted = hashlib.sha256(f"{digest}\n".encode()).hexdigest()
+    assert magnitude_from_images(tmp_path, size=16).images_hash == wanted
+    assert grey_of(found).images_hash == found.images_hash
 
 
 def test_photos_are_made_smaller_and_never_larger():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -246,8 +246,10 @@ class Ascent:
             n_extra=self._shower.n_extra,
         )
         alpha = self._alpha.cpu().numpy()
+        canvas = self._canvas
+        told: dict[str, Any] = {"spectrum": canvas.origin, "notes": (canvas.fallback,) if canvas.fallback else ()}
         self._records = [
-            climber.record(alpha[row], self._method, made, spectrum=self._canvas.origin, complete=complete)
+            climber.record(alpha[row], self._method, made, complete=complete, **told)
             for row, climber in enumerate(self._climbers)
         ]
         self._published = time.perf_counter()

@@ -96,7 +96,14 @@ class Climber:
         self.frame_steps.append(len(self.trace))
 
     def record(
-        self, alpha: NDArray[np.float32], method: Method, provenance: Provenance, *, spectrum: str, complete: bool
+        self,
+        alpha: NDArray[np.float32],
+        method: Method,
+        provenance: Provenance,
+        *,
+        spectrum: str,
+        complete: bool,
+        notes: tuple[str, ...] = (),
     ) -> Prototype:
         """Return what is known by now.
 
@@ -112,6 +119,8 @@ class Climber:
             Source and hash of the magnitudes.
         complete : bool
             Whether all are over.
+        notes : tuple of str, default ()
+            What there is to say of the run.
 
         Returns
         -------
@@ -145,6 +154,7 @@ class Climber:
             seed_image=self.photo,
             photo=self.photo_name,
             distance=np.array(self.distance, dtype=np.float32) if self.distance else None,
+            notes=notes,
         )
 
 

@@ -128,6 +128,11 @@ class TargetMethod(Method):
         -----
         UserWarning
             If a target is dead, gives numbers that are not finite, or the weights changed meanwhile.
+
+        Notes
+        -----
+        What the network raises on the way is raised here. The error's attribute ``prototypes`` holds those so far, also
+        where a person interrupted.
         """
         found = drain(self.steps_of(model, targets), self.title, progress=progress)
         return found[0] if is_one(targets) and len(self.seeds) == 1 else found
@@ -193,12 +198,18 @@ def drain(steps: Iterator[Step[list[Prototype]]], title: str, *, progress: bool 
 
     found: list[Prototype] = []
     with tqdm(total=None, desc=title, unit="crop", disable=None if progress is None else not progress) as bar:
-        for step in steps:
-            bar.total = step.total
-            bar.update(step.done - bar.n)
-            found = step.record or found
+        try:
+            for step in steps:
+                bar.total = step.total
+                bar.update(step.done - bar.n)
+                found = step.record or found
+        except BaseException as error:  # the network's own, or a person's Ctrl-C: what there is goes with it
+            error.prototypes = found  # type: ignore[attr-defined]  # it is put there
+            if any(prototype.steps for prototype in found):
+                error.add_note("The error's attribute `prototypes` holds the prototypes that there were.")
+            raise
     for prototype in found:
-        for caveat in prototype.caveats():
+        for caveat in (each for each in prototype.caveats() if each not in prototype.notes):  # those were warned of
             warnings.warn(f"{prototype.label}: {caveat}", UserWarning, stacklevel=3)
     return found
 

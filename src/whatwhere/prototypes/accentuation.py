@@ -275,6 +275,11 @@ class Accentuation(Method):
         -----
         UserWarning
             If a target is dead, gives numbers that are not finite, or the weights changed meanwhile.
+
+        Notes
+        -----
+        What the network raises on the way is raised here. The error's attribute ``prototypes`` holds those so far, one
+        after the other, also where a person interrupted.
         """
         named = list(self._photos(model, images))
         found = drain(self._steps(model, named, read_targets(targets)), self.title, progress=progress)

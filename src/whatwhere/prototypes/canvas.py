@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
+from whatwhere.prototypes._fourier_device import fourier_device
 from whatwhere.prototypes.colours import TO_RGB
 from whatwhere.prototypes.spectrum import own_mirrors
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Activation = Literal["sigmoid", "identity"]
 Mean = Literal["grey", "keep"]
-
-_SAME = 1e-4  # of a round trip through the Fourier transform
 
 
 class Drawn(NamedTuple):
@@ -53,6 +51,11 @@ class Waves:
         Where to compute; the CPU by default.
     origin : str, default ""
         What is said of the magnitudes.
+
+    Attributes
+    ----------
+    fallback : str
+        Why Fourier transforms are made on the CPU and not on the device; empty if they are made there.
     """
 
     def __init__(
@@ -71,18 +74,13 @@ class Waves:
         weight[list(own_mirrors(size[1]))] = 1.0
         self._weight = weight.to(self.device)
         self._matrix = torch.from_numpy(TO_RGB).to(self.device) if colours and channels == len(TO_RGB) else None
-        self._fourier = fourier_device(self.device)
-        self.origin = origin + (", Fourier transforms on the CPU" if self.falls_back else "")
+        self._fourier, self.fallback = fourier_device(self.device)
+        self.origin = origin + (", Fourier transforms on the CPU" if self.fallback else "")
 
     @property
     def half(self) -> tuple[int, int, int]:
         """Shape of the half spectrum: channels, H and W // 2 + 1."""
         return self.channels, self.size[0], self.size[1] // 2 + 1
-
-    @property
-    def falls_back(self) -> bool:
-        """Whether Fourier transforms are made on the CPU, since the device gets them wrong or has none."""
-        return self._fourier != self.device
 
     def of(self, rows: list[int]) -> Waves:
         """Return the canvas of some of the prototypes.
@@ -323,8 +321,12 @@ class Canvas(Waves):
         Tensor of shape (C, H, W // 2 + 1), float32
             In [-pi, pi).
         """
-        drawn = torch.rand(self.magnitude.shape, generator=generator)
-        return self.tie((drawn * 2 - 1) * torch.pi).to(self.device)
+        drawn = (torch.rand(self.magnitude.shape, generator=generator) * 2 - 1) * torch.pi
+        if self.tied:  # from one half: differences of two uniform phases are mostly small, and waves of them add up
+            half = (self.size[0] - 1) // 2
+            for column in own_mirrors(self.size[1]):
+                drawn[:, self.size[0] - half :, column] = -drawn[:, 1 : half + 1, column].flip(1)
+        return self.tie(drawn).to(self.device)
 
     def tie(self, phase: Tensor) -> Tensor:
         """Return the phases of a real picture that are nearest: in columns that are their own mirror, odd in the row.
@@ -378,28 +380,3 @@ class Canvas(Waves):
         the imaginary part of conj(X) G, twice where the half spectrum stands for two waves.
         """
         return self.tie(turning(drawn.waves, self.pull(drawn, gradient)))
-
-
-@functools.cache
-def fourier_device(device: torch.device) -> torch.device:
-    """Return where Fourier transforms are made: the device if it can, else the CPU.
-
-    Parameters
-    ----------
-    device : torch.device
-        The device.
-
-    Returns
-    -------
-    torch.device
-        It, or the CPU. Looked at once a process: there are devices without transforms, and such as return wrong ones.
-    """
-    if device.type == "cpu":
-        return device
-    image = torch.rand((1, 1, 24, 18), generator=torch.Generator().manual_seed(0))
-    try:
-        there = image.to(device)
-        back = torch.fft.irfft2(torch.fft.rfft2(there), s=(24, 18)).cpu()
-    except (RuntimeError, NotImplementedError):  # what torch raises for an operation that a device lacks
-        return torch.device("cpu")
-    return device if bool((back - image).abs().max() <= _SAME) else torch.device("cpu")

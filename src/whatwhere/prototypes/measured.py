@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +15,7 @@ from whatwhere.prototypes.colours import decorrelate
 from whatwhere.prototypes.spectrum import SPACES, Spectrum, symmetric
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +34,7 @@ def magnitude_from_images(
     mirrored: bool = False,
     source: str = "images",
     note: str = "",
+    licences: Sequence[str] = (),
 ) -> Spectrum:
     """Measure the mean magnitude spectrum of photographs.
 
@@ -51,12 +54,16 @@ def magnitude_from_images(
     source : str, default "images"
         A word for where they come from.
     note : str, default ""
-        What there is to say of their origin and licences.
+        What there is to say of their origin.
+    licences : sequence of str, default ()
+        What their licences are.
 
     Returns
     -------
     Spectrum
-        The mean over the photos of the modulus of their Fourier transform.
+        The mean over the photos of the modulus of their Fourier transform. Its `images_hash` is the SHA-256 of the
+        sorted SHA-256 of those that were averaged, as lines of hexadecimal digits: of files their bytes, of others
+        their shape and their pixels as float32.
 
     Raises
     ------
@@ -75,6 +82,7 @@ def magnitude_from_images(
     fade2 = (np.outer(fade, fade) / np.sqrt(np.mean(fade**2)) ** 2).astype(np.float32)
     total = np.zeros((SPACES[space], side, side // 2 + 1))
     count = largest = 0
+    digests = []
     for name, image in iterate_images(images):
         pixels = read_photo(image, name=name).pixels
         largest = max(largest, min(pixels.shape[:2]))
@@ -87,14 +95,31 @@ def magnitude_from_images(
             found[:, 0, 0] = np.abs(means[:, 0, 0]) * side**2
         total += found
         count += 1
+        digests.append(_digest(image, pixels))
     if not count:
         raise ValueError(
             f"images: wanted photos of at least {side} pixels a side, the largest has {largest}. Take a smaller size."
         )
     mean = (total / count / side**2).astype(np.float32)
     return Spectrum(
-        symmetric(_turned(mean, side) if mirrored else mean, side), side, space, source, count, window, note
+        symmetric(_turned(mean, side) if mirrored else mean, side),
+        side,
+        space,
+        source,
+        count,
+        window,
+        note,
+        hashlib.sha256("".join(f"{each}\n" for each in sorted(digests)).encode()).hexdigest(),
+        tuple(licences),
     )
+
+
+def _digest(image: Any, pixels: Pixels) -> str:
+    if isinstance(image, str | Path):
+        return hashlib.sha256(Path(image).read_bytes()).hexdigest()
+    told = hashlib.sha256(f"{pixels.shape}".encode())
+    told.update(np.ascontiguousarray(pixels, dtype="<f4").tobytes())
+    return told.hexdigest()
 
 
 def _square(pixels: Pixels, side: int) -> Pixels:

@@ -73,6 +73,8 @@ class Prototype:
     distance : ndarray of shape (steps so far,), float32, optional
         Of an accentuated photo that was held near the photo: how far its features had strayed at each step, as
         `whatwhere.Accentuation` says; else None.
+    notes : tuple of str, default ()
+        How the run was not what was asked for, a sentence each, such as transforms that the device could not do.
     """
 
     image: NDArray[np.float32]
@@ -97,6 +99,7 @@ class Prototype:
     seed_image: NDArray[np.float32] | None = None
     photo: str = ""
     distance: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold every array against writing: records are shared."""
@@ -225,7 +228,7 @@ class Prototype:
         list of str
             One sentence each; empty if there is nothing.
         """
-        said = [self.ended] if self.ended else []
+        said = [*([self.ended] if self.ended else []), *self.notes]
         if self.provenance.changed:
             said.append("The weights changed while it was made.")
         return said

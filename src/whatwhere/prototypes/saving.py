@@ -89,7 +89,7 @@ def as_parts(prototype: Prototype) -> tuple[dict[str, Any], dict[str, NDArray[An
     arrays = {name: getattr(prototype, name) for name in _ARRAYS}
     arrays |= {name: getattr(prototype, name) for name in _PERHAPS if getattr(prototype, name) is not None}
     told: dict[str, Any] = {name: getattr(prototype, name) for name in _PLAIN}
-    told["photo"] = prototype.photo
+    told |= {"photo": prototype.photo, "notes": prototype.notes}
     told["provenance"] = asdict(prototype.provenance)
     told["method"], magnitude = _method_as_json(prototype.method)
     return told, arrays | magnitude
@@ -158,7 +158,7 @@ def from_parts(told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> P
     """
     plain: dict[str, Any] = {name: told[name] for name in _PLAIN}
     plain |= {name: arrays[name] for name in _ARRAYS} | {name: arrays.get(name) for name in _PERHAPS}
-    plain |= {"layers": tuple(told["layers"]), "photo": told.get("photo", "")}
+    plain |= {"layers": tuple(told["layers"]), "photo": told.get("photo", ""), "notes": tuple(told.get("notes", ()))}
     return Prototype(
         **plain,
         target=from_told(told["told"]),

@@ -17,7 +17,7 @@ import functools
 import hashlib
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ _BASE = 512  # the law's radii are in bins of a picture of this side
 _FIRST_RINGS = 8  # bins
 _PHOTOS = "data/photo_spectrum.npz"
 _KEYS = {"magnitude", "width", "space", "source", "images", "window", "note"}
+_LATER = {"images_hash", "licences"}  # files of before have none of them
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,11 +58,17 @@ class Spectrum:
         Whether their edges were faded out, which takes the cross of the edges off.
     note : str, default ""
         How it was made, and of what.
+    images_hash : str, default ""
+        SHA-256 of those pictures, in hexadecimal digits, as `whatwhere.prototypes.measured.magnitude_from_images` says.
+    licences : sequence of str, default ()
+        What their licences are, as far as known.
 
     Raises
     ------
     ValueError
         If the shape, the width and the space do not go together, or a magnitude is negative or not finite.
+    TypeError
+        If `licences` is one text.
     """
 
     magnitude: NDArray[np.float32]
@@ -71,6 +78,8 @@ class Spectrum:
     images: int = 0
     window: bool = False
     note: str = ""
+    images_hash: str = ""
+    licences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parts go together, and hold the array against writing."""
@@ -87,6 +96,10 @@ class Spectrum:
         values = values.copy()
         values.flags.writeable = False
         object.__setattr__(self, "magnitude", values)
+        licences: Any = self.licences
+        if isinstance(licences, str):
+            raise TypeError(f"licences: wanted a sequence of texts, got the one text {licences!r}.")
+        object.__setattr__(self, "licences", tuple(str(each) for each in licences))
 
     def __repr__(self) -> str:
         pictures = f", {self.images} pictures" if self.images else ""
@@ -121,11 +134,9 @@ class Spectrum:
         Notes
         -----
         Interpolated in the logarithm, on the grid of cycles per pixel with its wrap-around, after the power law of the
-        first rings was taken off; the mean colour is kept apart.
+        first rings was taken off; the mean colour is kept apart. The last few are kept for who asks again.
         """
-        if size == (self.magnitude.shape[1], self.width):
-            return symmetric(self.magnitude, self.width)
-        return symmetric(_resized(self.magnitude, self.width, size), size[1])
+        return _at(self, (int(size[0]), int(size[1]))).copy()
 
     def save(self, path: str | Path) -> None:
         """Write it to an ``.npz`` file, as float16.
@@ -135,9 +146,8 @@ class Spectrum:
         path : path
             Where to.
         """
-        told = {
-            name: np.array(getattr(self, name)) for name in ("width", "space", "source", "images", "window", "note")
-        }
+        told = {name: np.array(getattr(self, name)) for name in sorted((_KEYS | _LATER) - {"magnitude", "licences"})}
+        told["licences"] = np.array(self.licences, dtype=np.str_)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, magnitude=self.magnitude.astype(np.float16), **told)  # type: ignore[arg-type]  # of numpy's stub
         Path(path).write_bytes(buffer.getvalue())
@@ -185,13 +195,14 @@ class Spectrum:
                 told: dict[str, Any] = {key: file[key] for key in file.files}
         except (ValueError, OSError, zipfile.BadZipFile) as error:
             raise ValueError(f"path: {path!r} is broken or no .npz file: {error}.") from error
-        if set(told) != _KEYS:
+        if not _KEYS <= set(told) <= _KEYS | _LATER:
             raise ValueError(
                 f"path: wanted a file that Spectrum.save has written, which says colour space and origin, got {path!r} "
                 f"with {sorted(told)}. Give a bare array as Spectrum(magnitude, width, space=…)."
             )
         magnitude = told.pop("magnitude").astype(np.float32)
-        return cls(magnitude, **{key: value.item() for key, value in told.items()})
+        about: dict[str, Any] = {key: tuple(value) if value.ndim else value.item() for key, value in told.items()}
+        return cls(magnitude, **about)
 
 
 @dataclass(frozen=True)
@@ -298,8 +309,7 @@ def grey_of(spectrum: Spectrum | Law) -> Spectrum | Law:
             mean=spectrum.mean[:1],
             space="grey",
         )
-    first = spectrum.magnitude[:1]
-    return Spectrum(first, spectrum.width, "grey", spectrum.source, spectrum.images, spectrum.window, spectrum.note)
+    return replace(spectrum, magnitude=spectrum.magnitude[:1], space="grey")
 
 
 def symmetric(magnitude: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -338,6 +348,14 @@ def own_mirrors(width: int) -> tuple[int, ...]:
         The first, and for an even width the last.
     """
     return (0, width // 2) if width % 2 == 0 else (0,)
+
+
+@functools.lru_cache(maxsize=8)
+def _at(spectrum: Spectrum, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize a spectrum, once: every ascent asks for it."""
+    if size == (spectrum.magnitude.shape[1], spectrum.width):
+        return symmetric(spectrum.magnitude, spectrum.width)
+    return symmetric(_resized(spectrum.magnitude, spectrum.width, size), size[1])
 
 
 def _resized(magnitude: NDArray[np.float32], width: int, size: tuple[int, int]) -> NDArray[np.float32]:

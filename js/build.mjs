@@ -7,8 +7,7 @@ import { pack } from "./pack.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const OUT = join(HERE, "../src/whatwhere/static");
-const WARN_BYTES = 61_440; // `_esm` is stored once per live widget in a saved notebook: size is a feature
-const FAIL_BYTES = 122_880;
+const MOST_BYTES = 61_440; // `_esm` is stored once per live widget in a saved notebook: size is a feature
 const watching = process.argv.includes("--watch");
 
 /** Style sheets travel inside the module, minified, because `_css` of anywidget never reaches a shadow root. */
@@ -42,8 +41,7 @@ const finish = {
       await writeFile(file, text);
       console.log(`${name}: ${bytes} B, ${Buffer.byteLength(code)} B before packing`);
       if (watching) return;
-      if (bytes > WARN_BYTES) console.warn(`${name} is above ${WARN_BYTES} B`);
-      if (bytes > FAIL_BYTES) throw new Error(`${name} is above ${FAIL_BYTES} B`);
+      if (bytes > MOST_BYTES) throw new Error(`${name} is above ${MOST_BYTES} B`);
     });
   },
 };

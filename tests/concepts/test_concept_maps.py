@@ -89,6 +89,30 @@ def test_a_map_lies_on_the_patch_that_fires_the_concept(filters, concept):
         assert not maps.flat.any()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_so_it_does_wherever_the_patch_is(filters, seed):
+    """At any pixel, on no grid: no map leaves what sees the patch, its peak lies there, and four fifths in the patch.
+
+    But for maps of the gradient alone, which is the same for every pixel that a filter sees.
+    """
+    rng = np.random.default_rng(seed)
+    concept, (top, left) = seed % 3, (int(v) for v in rng.integers(0, SIDE - PATCH + 1, 2))
+    assert top % STRIDE or left % STRIDE, "places are to be off the grid"
+    for maps in every_kind(filters, painted(concept, top, left)):
+        values = np.abs(maps.values[concept])
+        cell = SIDE // len(values)
+        seen = np.zeros((SIDE, SIDE), dtype=bool)
+        size = max(cell, STRIDE)
+        seen[size * (top // size) : top + PATCH + -(top + PATCH) % size, :] = True
+        seen[:, : size * (left // size)] = seen[:, left + PATCH + -(left + PATCH) % size :] = False
+        sizes = np.kron(values, np.ones((cell, cell)))
+        assert sizes[seen].sum() > (0.8 if maps.kind in ("sobol", "rise", "hsic") else 0.999) * sizes.sum(), maps.kind
+        assert seen.ravel()[sizes.argmax()]
+        assert maps.present.tolist() == [k == concept for k in range(3)]
+        if maps.kind not in ("saliency", "smoothgrad") and cell <= STRIDE:  # masks have cells of half the patch
+            assert share_inside(values, top, left) > 0.8, maps.kind
+
+
 def test_an_absent_concept_has_an_empty_map(filters):
     for maps in every_kind(filters, painted(1, 8, 16)):
         assert maps.present.tolist() == [False, True, False], maps.kind
@@ -114,9 +138,23 @@ def test_maps_move_with_the_image(filters):
         cells = one.values.shape[1]
         step = (8 * cells // SIDE, 16 * cells // SIDE)
         assert two.values == pytest.approx(np.roll(one.values, step, axis=(1, 2)), abs=1e-5), one.kind
-    stride = painted(0, 16 + STRIDE, 16, others=[(1, 40 + STRIDE, 8)])
-    codes = code_maps(filters, first).values, code_maps(filters, stride).values
-    assert codes[1] == pytest.approx(np.roll(codes[0], 1, axis=1), abs=1e-6)
+
+
+def test_maps_move_by_a_stride_of_the_network(filters):
+    """Also those of gradients, and of masks whose cells are as large as the stride."""
+    first = painted(0, 16, 16, others=[(1, 40, 8)])
+    moved = painted(0, 16 + STRIDE, 16 - STRIDE, others=[(1, 40 + STRIDE, 8 - STRIDE)])
+
+    def maps(image):
+        yield code_maps(filters, image)
+        for gradient in ("gradcam", "gradient_input", "saliency", "integrated_gradients"):
+            yield implicit_maps(filters, image, gradient=gradient, steps=4)
+        yield black_box_maps(filters, image, method="occlusion", grid=SIDE // STRIDE)
+
+    for one, two in zip(maps(first), maps(moved), strict=True):
+        step = STRIDE * one.values.shape[1] // SIDE
+        assert one.values[:2].any(axis=(1, 2)).all()
+        assert two.values == pytest.approx(np.roll(one.values, (step, -step), axis=(1, 2)), abs=1e-5), one.kind
 
 
 def test_codes_are_the_exact_codes(filters):
@@ -258,12 +296,16 @@ def test_other_encoders_pass_gradients_on_or_say_that_they_do_not():
     numpy = ConceptCoder(
         coder.model, coder.cut, coder.bank, encode=lambda rows: torch.from_numpy(rows.numpy() @ coder.bank.numpy().T)
     )
+    plain = ConceptCoder(coder.model, coder.cut, coder.bank, encode=lambda rows: rows @ coder.bank.T)
+    wanted = black_box_maps(plain, pixels, method="occlusion", grid=3)
+    assert wanted.values.any(axis=(1, 2)).all()
     for blind in (detached, numpy):
         with pytest.raises(ValueError, match=r"encode: wanted a function that passes gradients on.*black_box_maps"):
             implicit_maps(blind, pixels)
-        same = [black_box_maps(c, pixels, method="occlusion", grid=3).values for c in (blind, signed)]
-        if blind is detached:
-            assert np.isfinite(same[0]).all()
+        masked = black_box_maps(blind, pixels, method="occlusion", grid=3)
+        assert masked.values == pytest.approx(wanted.values, abs=1e-6)
+        assert masked.scores == pytest.approx(wanted.scores)
+        assert code_maps(blind, pixels).values == pytest.approx(code_maps(plain, pixels).values, abs=1e-6)
 
 
 def test_masked_maps_are_their_definitions(filters):

@@ -79,6 +79,36 @@ def test_the_error_never_rises_and_is_the_residuals(planted, init, dtype):
             assert state.bank.norm(dim=1) == pytest.approx(torch.ones(6), abs=1e-6)
 
 
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("noise", [0.02, 0.3, None])
+def test_in_double_precision_the_error_is_the_residuals_to_ten_digits(planted, init, noise):
+    """By products while it is large, by the residual where it is small."""
+    a = dense(0, power=4).double() if noise is None else planted(noise=noise, dtype=torch.float64).activations
+    for state in hals(a, 6, init=init, iterations=60):
+        assert state.error == pytest.approx(direct_error(a, state), rel=1e-10)
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("noise", [0.02, 0.3, None])
+def test_at_the_end_nothing_can_be_gained(planted, init, noise):
+    """The conditions of a minimum under u, w >= 0: no slope where a number is above 0, none downwards where it is 0."""
+    a = dense(0, power=4).double() if noise is None else planted(noise=noise, dtype=torch.float64).activations
+    states = list(hals(a, 6, init=init, tolerance=0, iterations=3000))
+    assert len(states) < 3000
+
+    def residual(state):
+        u, w = state.codes, state.bank
+        slopes = (u @ w - a) @ w.T, u.T @ (u @ w - a)
+        return max(
+            float((x - (x - slope).clamp_min(0)).abs().max() / a.norm())
+            for x, slope in zip((u, w), slopes, strict=True)
+        )
+
+    assert residual(states[1]) > 1e-3
+    assert residual(states[-1]) < 1e-8
+    assert residual(last(hals(a, 6, init=init))) < 5e-4  # at its own tolerance
+
+
 @pytest.mark.parametrize("noise", [0.3, 3.0])
 def test_large_errors_by_products_are_those_of_the_residual(noise):
     """The error, and the step of the bank, against the residual in float64."""

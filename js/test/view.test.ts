@@ -3,7 +3,7 @@ import { Kernel } from "../src/core/kernel";
 import widget from "../src/views/attribution";
 import { LayerStore } from "../src/views/attribution/layers";
 import { deriveShown, PlaneStore } from "../src/views/attribution/state";
-import { readingAt, stepCell } from "../src/views/shared/reading";
+import { readingAt, stepCell, stepWipe } from "../src/views/shared/reading";
 import { FakeModel, makeClass, makeMap, makePlanes, makeState, makeStatus } from "./fake";
 
 let cleanups: (() => void)[] = [];
@@ -274,6 +274,14 @@ describe("keys", () => {
     expect(stepCell(null, [1, 0], 8, 8)).toBe(36);
     expect(stepCell(7, [1, 0], 8, 8)).toBe(7);
     expect(stepCell(7, [0, 1], 8, 8)).toBe(15);
+  });
+
+  it("wipe in tenths with Shift, until all of the map is there again", () => {
+    expect(stepWipe(null, "ArrowLeft")).toBe(0.9);
+    expect(stepWipe(0.9, "ArrowRight")).toBeNull();
+    expect(stepWipe(0.34, "ArrowLeft")).toBe(0.2);
+    expect(stepWipe(0, "ArrowLeft")).toBe(0);
+    expect(stepWipe(0.5, "ArrowUp")).toBeUndefined();
   });
 
   it("points outside the crop are not seen", () => {

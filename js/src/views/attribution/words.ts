@@ -285,7 +285,7 @@ export const KEYS: readonly [string[], string][] = [
   [["Space"], "toggle a layer; on the picture, the map"],
   [["Enter"], "on the picture, what acts together with a cell; in the field, explain the class"],
   [["click"], "on the picture, what acts together with a cell"],
-  [["drag"], "wipe between map and photo"],
+  [["Shift", "←", "→"], "on the picture, wipe between map and photo; or drag"],
   [["Ctrl", "V"], "add a photo that was copied; or drop one"],
   [["S", "C"], "on the picture, save or copy it"],
   [["Esc"], "close, stop, go back"],

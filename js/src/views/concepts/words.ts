@@ -60,6 +60,7 @@ export const KEYS: readonly [string[], string][] = [
   [["M"], "menu of a concept"],
   [["Ctrl", "Z"], "undo; with Shift, redo"],
   [["Ctrl", "V"], "add a photo that was copied; or drop one"],
+  [["Shift", "←", "→"], "on the picture, wipe between concepts and photo; or drag"],
   [["S", "C"], "on the picture, save or copy it"],
   [["Esc"], "close, stop, take concepts off the photo"],
   [["?"], "this list"],

@@ -127,7 +127,7 @@ export function followPointer(frame: HTMLElement, context: Context, look: Look):
   on(frame, "blur", () => set(null), signal);
 }
 
-/** Arrow keys walk over the cells, from the middle; Enter looks for partners; Space shows and hides the map. */
+/** Arrow keys walk over the cells, from the middle, with Shift they wipe; Enter looks for partners; Space shows the map. */
 export function followKeys(frame: HTMLElement, context: Context, look: Look): void {
   const { state, act, signal } = context;
   on(
@@ -145,6 +145,15 @@ export function followKeys(frame: HTMLElement, context: Context, look: Look): vo
         act.findPartners?.(state.reading);
         return;
       }
+      const wiped = event.shiftKey && look()?.plane ? stepWipe(state.wipe, event.key) : undefined;
+      if (wiped !== undefined) {
+        event.preventDefault();
+        state.wipe = wiped;
+        state.reading = null;
+        state.note = wiped === null ? "" : `The map is drawn left of ${Math.round(100 * wiped)} %`;
+        act.redraw();
+        return;
+      }
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       const plane = look()?.plane;
       if (!step || !plane) return;
@@ -155,6 +164,14 @@ export function followKeys(frame: HTMLElement, context: Context, look: Look): vo
     },
     signal,
   );
+}
+
+/** The wipe a tenth further left or right; null where all of the map is drawn, undefined for other keys. */
+export function stepWipe(from: number | null, key: string): number | null | undefined {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  if (by === undefined) return undefined;
+  const tenths = Math.round(10 * (from ?? 1)) + by;
+  return tenths >= 10 ? null : Math.max(0, tenths) / 10;
 }
 
 /** The next cell; the first step arrives in the middle. */

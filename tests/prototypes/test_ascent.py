@@ -1,7 +1,9 @@
 """Prototypes of small networks: the same alone and in company, the same again, and nothing left behind."""
 
+import gc
 import socket
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 import whatwhere as ww
-from whatwhere.prototypes import _ascent
+from whatwhere.prototypes import _ascent, _showing
 from whatwhere.prototypes._ascent import Ascent
 from whatwhere.prototypes._draws import Draws
 from whatwhere.prototypes.canvas import Canvas
@@ -73,9 +75,27 @@ def test_the_same_seed_gives_the_same_bits(small, quick):
         assert np.array_equal(a.frames, b.frames)
 
 
-def test_both_ways_of_resampling_give_the_same_picture(small, quick):
-    a, b = (replace(quick, resample=how).run(small, "hen", progress=False) for how in ("native", "matmul"))
-    assert np.allclose(a.image, b.image, atol=1e-3)
+def test_all_ways_of_resampling_give_the_same_picture(small, quick):
+    ways = ("banded", "native", "matmul")
+    a, *others = (replace(quick, resample=how).run(small, "hen", progress=False) for how in ways)
+    for b in others:
+        assert np.allclose(a.image, b.image, atol=1e-3)
+
+
+def test_no_memory_for_pictures_is_asked_for_after_the_first_step(small, quick, monkeypatch):
+    """What the network is shown, and what comes back, lies where it did."""
+    seen = []
+
+    def noting(self, pictures, views):
+        seen.append({name: getattr(pictures, name).data_ptr() for name in ("shown", "gradient")})
+        assert not pictures.gradient.any()
+        return gradients(self, pictures, views)
+
+    gradients = _showing.Shower.gradients
+    monkeypatch.setattr(_showing.Shower, "gradients", noting)
+    quick.run(small, TARGETS, progress=False)
+    assert len(seen) == quick.steps
+    assert all(each == seen[0] for each in seen)
 
 
 def test_chunks_change_nothing_but_rounding(small, quick):
@@ -247,6 +267,19 @@ def test_out_of_memory_halves_the_chunk(small, quick, monkeypatch):
     assert set(sizes[1:]) <= {1, 2}
     for a, b in zip(made, expected, strict=True):
         assert np.allclose(a.image, b.image, atol=1e-3)
+
+
+def test_a_block_above_the_networks_memory_is_held_until_the_ascent_is_over(small, quick):
+    """So that the allocator keeps what lies below; nothing is written to it."""
+    ascent = Ascent(quick, small, [ClassScore(0)])
+    held = [ascent._shower._held.data_ptr() for _ in ascent.steps() if ascent._shower._held is not None]
+    assert len(held) > quick.steps
+    assert held == sorted(held)
+    assert ascent._shower._held.numel() == 4 * 3 * 3 * 32 * 32  # four times three crops
+    gone = weakref.ref(ascent._shower._held)
+    del ascent
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_never_fits_is_said(small, quick, monkeypatch):

@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from whatwhere.prototypes.views import Box, Crops, cosine, cut_out, draw_noise, pieces, weights
+from whatwhere.prototypes._banded import band, weights
+from whatwhere.prototypes.views import Box, Crops, cosine, cut_out, draw_noise, pieces
 
 
 def boxes(count=12, canvas=(96, 80), shown=(40, 40), *, law=None, seed=0):
@@ -42,7 +43,7 @@ def test_crops_have_the_inputs_shape_and_fit_the_canvas(canvas, shown):
         assert abs(box.height / shown[0] - box.width / shown[1]) <= 1 / min(shown)
 
 
-@pytest.mark.parametrize("how", ["native", "matmul"])
+@pytest.mark.parametrize("how", ["banded", "native", "matmul"])
 def test_a_crop_over_the_edge_is_a_crop_of_the_rolled_canvas(how):
     canvas = torch.rand(1, 3, 32, 40)
     over, _ = cut_out(canvas, [(0, Box(28, 35, 12, 12))], (9, 9), how)
@@ -51,7 +52,7 @@ def test_a_crop_over_the_edge_is_a_crop_of_the_rolled_canvas(how):
     assert torch.allclose(over, inside, atol=1e-6)
 
 
-@pytest.mark.parametrize("how", ["native", "matmul"])
+@pytest.mark.parametrize("how", ["banded", "native", "matmul"])
 @pytest.mark.parametrize("side", [5, 9, 20])
 def test_resampling_is_torchs_own(how, side):
     canvas = torch.rand(1, 3, 32, 32)
@@ -60,7 +61,7 @@ def test_resampling_is_torchs_own(how, side):
     assert torch.allclose(found, F.interpolate(cut, size=(9, 9), mode="bilinear", antialias=True), atol=1e-5)
 
 
-@pytest.mark.parametrize("how", ["native", "matmul"])
+@pytest.mark.parametrize("how", ["banded", "native", "matmul"])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 def test_what_is_given_back_is_the_transpose(how, memory):
     canvas = torch.rand(2, 3, 96, 80).to(memory_format=memory)
@@ -72,10 +73,11 @@ def test_what_is_given_back_is_the_transpose(how, memory):
     assert float((total * canvas).sum()) == pytest.approx(float((crops * gradient).sum()), rel=1e-5)
 
 
-def test_both_ways_of_resampling_agree():
+@pytest.mark.parametrize("how", ["banded", "native"])
+def test_all_ways_of_resampling_agree(how):
     canvas = torch.rand(2, 3, 96, 80)
     places = [(k % 2, box) for k, box in enumerate(boxes())]
-    (a, back_a), (b, back_b) = (cut_out(canvas, places, (40, 40), how) for how in ("native", "matmul"))
+    (a, back_a), (b, back_b) = (cut_out(canvas, places, (40, 40), each) for each in (how, "matmul"))
     assert torch.allclose(a, b, atol=1e-5)
     gradient, to_a, to_b = torch.rand_like(a), torch.zeros_like(canvas), torch.zeros_like(canvas)
     back_a(gradient, to_a)
@@ -83,9 +85,19 @@ def test_both_ways_of_resampling_agree():
     assert torch.allclose(to_a, to_b, atol=1e-4 * float(to_a.abs().max()))
 
 
-def test_the_automatic_way_is_the_native_one_on_a_cpu():
+def test_the_automatic_way_is_the_banded_one_on_a_cpu():
     canvas, place = torch.rand(1, 3, 32, 32), [(0, Box(3, 4, 20, 20))]
-    assert torch.equal(cut_out(canvas, place, (9, 9))[0], cut_out(canvas, place, (9, 9), "native")[0])
+    assert torch.equal(cut_out(canvas, place, (9, 9))[0], cut_out(canvas, place, (9, 9), "banded")[0])
+
+
+def test_a_band_is_its_weights_and_its_back_the_transpose():
+    for length, shown in ((20, 9), (9, 20), (7, 7), (1, 4)):
+        there, back = band(length, shown)
+        assert torch.equal(there.to_dense(), weights(length, shown))
+        assert torch.equal(back.to_dense(), weights(length, shown).T)
+        assert band(length, shown).there is there
+    with torch.inference_mode():
+        assert not band(23, 5).there.is_inference()  # they are kept, also for who wants gradients
 
 
 def test_weights_are_means_of_what_is_near():

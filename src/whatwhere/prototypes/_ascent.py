@@ -84,6 +84,7 @@ class Ascent:
         self._values = torch.stack([self._canvas.start(Draws.phases(c.seed)) for c in self._climbers])
         self._alpha = torch.zeros((len(self._climbers), *method.shape), device=device)
         self._optimiser = NAdam(self._values)
+        self._rooms: dict[str, Tensor] = {}
 
     def steps(self) -> Iterator[Step[list[Prototype]]]:
         """Climb.
@@ -137,13 +138,23 @@ class Ascent:
 
     def _pictures(self, climbers: list[Climber], drawn: Drawn, canvas: Waves) -> Pictures:
         """Return pictures as the network takes them, with room for what is found of them."""
-        shown = self._to_network(drawn.image)
+        shown = self._to_network(drawn.image, self._room("shown", drawn.image))
         values = torch.zeros((len(climbers), self._method.crops), device=shown.device)
-        blank = Pictures(climbers, shown, torch.zeros_like(shown), values)
+        blank = Pictures(climbers, shown, self._room("gradient", drawn.image).zero_(), values)
         if self._leash is None or not isinstance(canvas, PhotoCanvas):
             return blank
-        photos = self._to_network(canvas.photos)
-        return blank._replace(photos=photos, back=torch.zeros_like(shown), distances=torch.zeros_like(values))
+        photos = self._to_network(canvas.photos, self._room("photos", drawn.image))
+        back = self._room("back", drawn.image).zero_()
+        return blank._replace(photos=photos, back=back, distances=torch.zeros_like(values))
+
+    def _room(self, use: str, image: Tensor) -> Tensor:
+        """Return memory for pictures as the network takes them, the same at every step."""
+        wanted = (len(image), len(self._matrix), *image.shape[2:])
+        found = self._rooms.get(use)
+        if found is None or found.shape != wanted:
+            found = torch.empty(wanted, device=image.device, memory_format=torch.channels_last)
+            self._rooms[use] = found
+        return found
 
     def _move(self, number: int, rows: list[int], drawn: Drawn, pictures: Pictures) -> None:
         """Move the prototypes whose numbers are sound, and note what there is to tell."""
@@ -161,7 +172,8 @@ class Ascent:
         for place in moving:
             self._alpha[rows[place]] += seen[place] * (seen[place].numel() / amounts[place])
         rate = cosine(*self._method.rates, number / max(1, self._method.steps - 1))
-        self._optimiser.step(self._values, pulled[moving], [rows[place] for place in moving], rate)
+        own = pulled if len(moving) == len(rows) else pulled[moving]
+        self._optimiser.step(self._values, own, [rows[place] for place in moving], rate)
 
     def _note(self, number: int, row: int, value: float, spread: float, amount: float) -> bool:
         """Note a step of a prototype; tell whether its phases are to move."""
@@ -194,7 +206,8 @@ class Ascent:
         """Draw each picture as the network is shown it."""
         for row, climber in enumerate(self._climbers):
             with self._computing():
-                shown = self._to_network(self._canvas.of([row]).draw(self._values[row : row + 1]).image)
+                image = self._canvas.of([row]).draw(self._values[row : row + 1]).image
+                shown = self._to_network(image, self._room("whole", image))
             yield climber, shown
 
     def _drawn_anew(self) -> dict[int, Tensor]:
@@ -218,9 +231,10 @@ class Ascent:
         flat = self._matrix.T @ gradient.flatten(2)
         return flat.view(len(gradient), -1, *self._method.shape)
 
-    def _to_network(self, image: Tensor) -> Tensor:
-        flat = self._matrix @ image.flatten(2) + self._shift[:, None]
-        return flat.view(len(image), -1, *self._method.shape).contiguous(memory_format=torch.channels_last)
+    def _to_network(self, image: Tensor, out: Tensor) -> Tensor:
+        """Write pictures down as the network takes them."""
+        flat = (self._matrix @ image.flatten(2)).add_(self._shift[:, None])
+        return out.copy_(flat.view(out.shape))
 
     # -- telling ------------------------------------------------------------------------------------------------------
 

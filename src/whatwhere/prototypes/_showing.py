@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from whatwhere.prototypes.views import Box, Resample, View
 
 _CHUNK = 4  # crops on a CPU between two yields; more are no faster there
+_HELD = (
+    4  # times the memory of a chunk's crops: more than what is free between a network's tensors, less than the largest
+)
 
 
 class Pictures(NamedTuple):
@@ -75,7 +78,7 @@ class Shower:
         The network.
     climbers : sequence of Climber
         All prototypes of the call.
-    resample : {"auto", "native", "matmul"}
+    resample : {"auto", "banded", "native", "matmul"}
         See `whatwhere.prototypes.views.cut_out`.
     leash : Leash, optional
         What holds pictures near photos.
@@ -93,6 +96,7 @@ class Shower:
     ) -> None:
         self._model, self._resample, self._leash = model, resample, leash
         self._dtype = model.example().dtype
+        self._held: Tensor | None = None
         self._chunk = min(_CHUNK, model.batch_size) if model.device.type == "cpu" else model.batch_size
         order = [*(info.name for info in model.layers()), None]
         groups = sorted({climber.group for climber in climbers}, key=order.index)
@@ -191,6 +195,7 @@ class Shower:
                     )
                 total = total + own.sum()
                 found.append((place, rows, own.detach()))
+            self._hold(cut)
             (part,) = torch.autograd.grad(total, cut, retain_graph=self._leash is not None)
             self.net_seconds += time.perf_counter() - begin
             strayed = self._strayed(read, cut, crops, pictures)
@@ -203,6 +208,17 @@ class Shower:
             for place, rows, own in found:
                 first = crops[rows.start].number
                 values[place, first : first + len(own)] = own
+
+    def _hold(self, cut: Tensor) -> None:
+        """Keep a block above all that the network has taken, until the ascent is over; nothing is written to it.
+
+        A CPU's allocator gives the top of what is free back to the system, whose zeroed pages the next chunk has to
+        wait for: up to a third of the time. It does not where something at the top is in use.
+        """
+        if cut.device.type == "cpu":
+            block = torch.empty(_HELD * cut.numel(), dtype=cut.dtype)
+            if self._held is None or block.data_ptr() > self._held.data_ptr():
+                self._held = block
 
     def _strayed(
         self, read: dict[str | None, Tensor], cut: Tensor, crops: list[_Crop], pictures: Pictures

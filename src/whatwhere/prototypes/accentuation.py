@@ -79,7 +79,7 @@ class Accentuation(Method):
         Small pictures kept from the way there.
     until : Plateau, optional
         Stops a picture before `steps`, where the target is excited no more.
-    resample : {"auto", "native", "matmul"}, default "auto"
+    resample : {"auto", "banded", "native", "matmul"}, default "auto"
         How crops are made as large as the network's input: see `whatwhere.prototypes.views.cut_out`.
 
     Raises
@@ -136,7 +136,7 @@ class Accentuation(Method):
             "crop": rising("crop", self.crop, 1),
         }
         settle(self, settled)
-        words(self, magnitude=("free", "fixed"), resample=("auto", "native", "matmul"))
+        words(self, magnitude=("free", "fixed"), resample=("auto", "banded", "native", "matmul"))
         if self.layer is not None and (not isinstance(self.layer, str) or not self.layer):
             raise TypeError(f"layer: wanted the name of a layer, as model.layers() lists them, got {self.layer!r}.")
 

@@ -161,7 +161,7 @@ class Waves:
         flat = torch.fft.irfft2(waves.to(self._fourier), s=self.size, norm="forward").to(self.device)
         if self._matrix is not None:
             flat = (self._matrix.T @ flat.flatten(2)).view(flat.shape)
-        return Drawn(torch.sigmoid(flat) if self.activation == "sigmoid" else flat, waves)
+        return Drawn(flat.sigmoid_() if self.activation == "sigmoid" else flat, waves)
 
     def waves_of(self, image: Tensor) -> Tensor:
         """Return the half spectrum that paints pictures: the inverse of `paint`.
@@ -197,7 +197,7 @@ class Waves:
             One Fourier transform, twice where the half spectrum stands for two waves.
         """
         image = drawn.image
-        flat = gradient * image * (1 - image) if self.activation == "sigmoid" else gradient
+        flat = (gradient * image).mul_(1 - image) if self.activation == "sigmoid" else gradient
         if self._matrix is not None:
             flat = (self._matrix @ flat.flatten(2)).view(flat.shape)
         return torch.fft.rfft2(flat.to(self._fourier)).to(self.device).mul_(self._weight)
@@ -218,13 +218,30 @@ def tied_phases(phase: Tensor, width: int) -> Tensor:
     Tensor of shape (..., H, W // 2 + 1)
         A copy. Waves that are their own mirror get phase 0.
     """
-    out = phase.clone()
+    return tie_(phase.clone(), width)
+
+
+def tie_(phase: Tensor, width: int) -> Tensor:
+    """Tie phases, or gradients of tied ones, where they are.
+
+    Parameters
+    ----------
+    phase : Tensor of shape (..., H, W // 2 + 1)
+        Written to.
+    width : int
+        W.
+
+    Returns
+    -------
+    Tensor of shape (..., H, W // 2 + 1)
+        The same; see `tied_phases`.
+    """
     height = phase.shape[-2]
     mirror = ((-torch.arange(height)) % height).to(phase.device)
     for column in own_mirrors(width):
         own = phase[..., column]
-        out[..., column] = (own - own[..., mirror]) / 2
-    return out
+        phase[..., column] = (own - own[..., mirror]) / 2
+    return phase
 
 
 def turning(waves: Tensor, pulled: Tensor) -> Tensor:
@@ -379,4 +396,5 @@ class Canvas(Waves):
         One Fourier transform, in closed form: of a picture's gradient with transform G, the phase of the wave X gets
         the imaginary part of conj(X) G, twice where the half spectrum stands for two waves.
         """
-        return self.tie(turning(drawn.waves, self.pull(drawn, gradient)))
+        found = turning(drawn.waves, self.pull(drawn, gradient))
+        return tie_(found, self.size[1]) if self.tied else found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from whatwhere.prototypes.canvas import Waves, tied_phases, turning
+from whatwhere.prototypes.canvas import Waves, tie_, tied_phases, turning
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -242,4 +242,4 @@ class PhotoCanvas(FreeCanvas):
         """
         if self.magnitude == "free":
             return super().gradient(drawn, gradient)
-        return tied_phases(turning(drawn.waves, self.pull(drawn, gradient)), self.size[1])
+        return tie_(turning(drawn.waves, self.pull(drawn, gradient)), self.size[1])

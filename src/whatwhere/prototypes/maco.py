@@ -96,7 +96,7 @@ class Maco(TargetMethod):
         Small pictures kept from the way there.
     until : Plateau, optional
         Stops a prototype before `steps`.
-    resample : {"auto", "native", "matmul"}, default "auto"
+    resample : {"auto", "banded", "native", "matmul"}, default "auto"
         How crops are made as large as the network's input: see `whatwhere.prototypes.views.cut_out`.
 
     Raises
@@ -154,7 +154,9 @@ class Maco(TargetMethod):
             "contrast": above("contrast", self.contrast, 0, "the picture would be plain"),
         }
         settle(self, settled)
-        words(self, crop_law=("normal", "uniform"), mean=("grey", "keep"), resample=("auto", "native", "matmul"))
+        words(
+            self, crop_law=("normal", "uniform"), mean=("grey", "keep"), resample=("auto", "banded", "native", "matmul")
+        )
         if not isinstance(self.tied, bool):
             raise TypeError(f"tied: wanted True or False, got {self.tied!r}.")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 import torch
 import torch.nn.functional as F  # noqa: N812  # its usual name
 
+from whatwhere.prototypes._banded import band, resample, weights
 from whatwhere.prototypes.turns import Turned, largest_view, turn_out
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-Resample: TypeAlias = Literal["auto", "native", "matmul"]
+Resample: TypeAlias = Literal["auto", "banded", "native", "matmul"]
 Distribution: TypeAlias = Literal["normal", "uniform"]
 
 _LEAST = 0.02  # of the canvas: no crop is smaller, whatever is drawn
@@ -219,10 +220,10 @@ def cut_out(
         Of each view the canvas and the place on it; all are of one kind.
     shown : (int, int)
         Height and width h, w of the crops.
-    how : {"auto", "native", "matmul"}, default "auto"
-        "native": torch's own resampling, crop by crop. "matmul": two products with a matrix for each crop's rows and
-        columns, the same on every device and in every run. Automatically the first on a CPU, else the second. Turned
-        views go by `whatwhere.prototypes.turns.turn_out`.
+    how : {"auto", "banded", "native", "matmul"}, default "auto"
+        "banded": two products with a sparse matrix for each crop's rows and columns, crop by crop. "matmul": with dense
+        matrices, all crops at once. Both are the same in every run. "native": torch's own resampling. Automatically the
+        first on a CPU, else "matmul". Turned views go by `whatwhere.prototypes.turns.turn_out`.
 
     Returns
     -------
@@ -235,8 +236,9 @@ def cut_out(
     if turned:
         return turn_out(canvas, turned, shown)
     boxes = [(number, view) for number, view in views if isinstance(view, Box)]
-    native = how == "native" or (how == "auto" and canvas.device.type == "cpu")
-    return (_native if native else _matmul)(canvas, boxes, shown)
+    if how == "auto":
+        how = "banded" if canvas.device.type == "cpu" else "matmul"
+    return {"banded": _banded, "native": _native, "matmul": _matmul}[how](canvas, boxes, shown)
 
 
 def pieces(first: int, length: int, total: int) -> list[tuple[slice, slice]]:
@@ -257,28 +259,25 @@ def pieces(first: int, length: int, total: int) -> list[tuple[slice, slice]]:
     return parts if head == length else [*parts, (slice(head, length), slice(0, length - head))]
 
 
-def weights(length: int, shown: int, device: torch.device | None = None) -> Tensor:
-    """Write bilinear resampling along an axis as a matrix.
+def _banded(
+    canvas: Tensor, boxes: list[tuple[int, Box]], shown: tuple[int, int]
+) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
+    rows = (
+        canvas.detach().permute(0, 2, 3, 1).contiguous()
+    )  # no copy of what the network is shown: its channels are last
+    crops = rows.new_empty((len(boxes), *shown, rows.shape[3]))
+    for crop, (number, box) in zip(crops, boxes, strict=True):
+        window = _window(rows[number], box)
+        crop.copy_(resample(window, band(box.height, shown[0]).there, band(box.width, shown[1]).there))
 
-    Parameters
-    ----------
-    length, shown : int
-        Number of pixels before and after.
-    device : torch.device, optional
-        Where to put it.
+    def give_back(gradient: Tensor, total: Tensor) -> None:
+        for own, (number, box) in zip(gradient.permute(0, 2, 3, 1).contiguous(), boxes, strict=True):
+            part = resample(own, band(box.height, shown[0]).back, band(box.width, shown[1]).back).permute(2, 0, 1)
+            for down, below in pieces(box.top, box.height, total.shape[2]):
+                for across, right in pieces(box.left, box.width, total.shape[3]):
+                    total[number, :, below, right] += part[:, down, across]
 
-    Returns
-    -------
-    Tensor of shape (shown, length), float32
-        Triangles of two pixels' width, or of two output pixels' where there are fewer of them; rows sum to 1.
-    """
-    scale = length / shown
-    centres = (torch.arange(shown, dtype=torch.float64) + 0.5) * scale - 0.5
-    if scale <= 1:
-        centres = centres.clamp(0, length - 1)
-    places = torch.arange(length, dtype=torch.float64)
-    rows = (1 - (places - centres[:, None]).abs() / max(scale, 1)).clamp(min=0)
-    return (rows / rows.sum(dim=1, keepdim=True)).to(device, torch.float32)
+    return crops.permute(0, 3, 1, 2), give_back
 
 
 def _native(
@@ -286,7 +285,7 @@ def _native(
 ) -> tuple[Tensor, Callable[[Tensor, Tensor], None]]:
     windows, crops = [], []
     for number, box in boxes:
-        window = _window(canvas[number : number + 1], box).requires_grad_()
+        window = _window(canvas[number].detach().permute(1, 2, 0), box).permute(2, 0, 1)[None].requires_grad_()
         windows.append(window)
         smaller = box.height > shown[0] or box.width > shown[1]
         crops.append(F.interpolate(window, size=shown, mode="bilinear", antialias=smaller))
@@ -302,13 +301,12 @@ def _native(
     return torch.cat([crop.detach() for crop in crops]), give_back
 
 
-def _window(canvas: Tensor, box: Box) -> Tensor:
-    """Return what lies in a box, detached; of a canvas with channels last with channels last."""
-    below, right = pieces(box.top, box.height, canvas.shape[2]), pieces(box.left, box.width, canvas.shape[3])
+def _window(picture: Tensor, box: Box) -> Tensor:
+    """Return what lies in a box of a picture (H, W, C)."""
+    below, right = pieces(box.top, box.height, picture.shape[0]), pieces(box.left, box.width, picture.shape[1])
     if len(below) == len(right) == 1:
-        return canvas[:, :, below[0][1], right[0][1]].detach()
-    rows = [torch.cat([canvas[:, :, down, across] for _, across in right], dim=3) for _, down in below]
-    return torch.cat(rows, dim=2).detach()
+        return picture[below[0][1], right[0][1]]
+    return torch.cat([torch.cat([picture[down, across] for _, across in right], dim=1) for _, down in below])
 
 
 def _matmul(

@@ -13,6 +13,9 @@ import argparse
 import contextlib
 import functools
 import json
+import os
+import resource
+import statistics
 import sys
 import time
 import types
@@ -24,16 +27,19 @@ from unittest.mock import patch
 import torch
 from _bench import Options, machine, say, show, spread, table
 from _processes import STATES, in_process
+from torch.nn.functional import interpolate
 from torchvision.models import get_model
+from torchvision.ops import roi_align
 
 import whatwhere as ww
 from whatwhere.nets.outputs import read_output
 from whatwhere.prototypes import _ascent, _climber, _showing, canvas, optimiser
+from whatwhere.prototypes.views import cut_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("overhead", "shares", "peer")
+PARTS = ("overhead", "shares", "peer", "why", "first frame")
 NETWORKS = {"efficientnet_lite0": "EfficientNet-Lite0", "resnet18": "ResNet-18, random weights"}
 _CHUNK = 4
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -46,6 +52,7 @@ class PrototypeOptions:
     device: str = "cpu"
     threads: int = 1
     size: int = 512
+    large: int = 1280
     crops: int = 16
     steps: int = 6  # of one prototype; ten take a third of them
     rounds: int = 3
@@ -67,6 +74,11 @@ def seconds(options: PrototypeOptions) -> float:
         return time.process_time()
     torch.cuda.synchronize()
     return time.perf_counter()
+
+
+def faults() -> int:
+    """Return how many pages the process has been given so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def bare(model: ww.VisionModel, options: PrototypeOptions, crops: int, *, batch: int, folded: bool) -> float:
@@ -99,21 +111,27 @@ def overhead(options: PrototypeOptions, network: str) -> dict[str, Any]:
     """Compare with bare passes of the same crops, before and after each run."""
     model = load(options, network)
     out = {}
-    for count in (1, 10):
+    for count, size in ((1, options.size), (10, options.size), (1, options.large)):
         method = ww.Maco(steps=1 + (options.steps if count == 1 else max(1, options.steps // 3)), crops=options.crops,
-                         size=options.size)  # fmt: skip
+                         size=size)  # fmt: skip
         crops = min(64, options.crops * (method.steps - 1))
-        ratios, plain, each = [], [], []
+        rows: dict[str, list[float]] = {name: [] for name in ("ratio", "as_it_is", "ms", "faults", "bare faults")}
         for _ in range(options.rounds):
+            begin = faults()
             before = bare(model, options, crops, batch=_CHUNK, folded=True) / crops
+            middle = faults()
             found = ours(model, options, method, count)
+            end = faults()
             after = bare(model, options, crops, batch=_CHUNK, folded=True) / crops
             unfolded = bare(model, options, crops, batch=_CHUNK, folded=False) / crops
-            ratios.append(found / ((before + after) / 2))
-            plain.append(found / unfolded)
-            each.append(1000 * found)
-        out[str(count)] = {"ratio": spread(ratios), "as_it_is": spread(plain), "ms": spread(each)}
-        say(f"overhead: {network}, {count}: {show(out[str(count)]['ratio'])}")
+            rows["ratio"].append(found / ((before + after) / 2))
+            rows["as_it_is"].append(found / unfolded)
+            rows["ms"].append(1000 * found)
+            rows["faults"].append((end - middle) / (count * method.crops * method.steps))
+            rows["bare faults"].append((middle - begin) / (crops + _CHUNK))
+        name = f"{count} of {size} pixels"
+        out[name] = {key: spread(values) for key, values in rows.items()}
+        say(f"overhead: {network}, {name}: {show(out[name]['ratio'])}")
     return out
 
 
@@ -215,10 +233,120 @@ def peer(options: PrototypeOptions, network: str) -> dict[str, Any]:
     return out
 
 
+def _timed(options: PrototypeOptions, run: Callable[[], Any], times: int) -> float:
+    """Return milliseconds each time, after one to warm up."""
+    run()
+    begin = seconds(options)
+    for _ in range(times):
+        run()
+    return 1000 * (seconds(options) - begin) / times
+
+
+def _resampling(options: PrototypeOptions, crops: int) -> tuple[float, float]:
+    """Return milliseconds for so many crops and their gradient: horama's two ways in a row, and ours."""
+    law, shown = ww.Maco.preset("horama").law(0.0), (224, 224)
+    boxes = law.draw(crops, (options.size, options.size), shown, torch.Generator().manual_seed(0))
+    corners = [[0, box.left, box.top, box.left + box.width, box.top + box.height] for box in boxes]
+    image = torch.rand(1, 3, options.size, options.size, device=options.device).requires_grad_()
+    rois = torch.tensor(corners, dtype=torch.float32, device=options.device)
+    gradient = torch.rand(crops, 3, *shown, device=options.device)
+
+    def twice() -> None:
+        large = roi_align(image, rois, output_size=(448, 448))
+        small = interpolate(large, size=shown, mode="bicubic", align_corners=True, antialias=True)
+        torch.autograd.grad(small, image, gradient)
+
+    pictures = image.detach().contiguous(memory_format=torch.channels_last)
+    total, back = torch.zeros_like(pictures), gradient.contiguous(memory_format=torch.channels_last)
+
+    def once() -> None:
+        _, give_back = cut_out(pictures, [(0, box) for box in boxes], shown)
+        give_back(back, total)
+
+    return _timed(options, twice, 4), _timed(options, once, 16)
+
+
+def why(options: PrototypeOptions, network: str) -> dict[str, Any]:
+    """Take the difference to horama apart, in milliseconds of a step of as many crops."""
+    try:
+        maco_fv = _published()
+    except ImportError as error:
+        return {"no_peer": f"horama is not measured: {error}"}
+    model = load(options, network)
+    net, crops = model.source_net, 6
+    spectrum = ww.Spectrum.photos().at((512, 512)) * 512**2
+    method = ww.Maco(steps=options.steps, crops=crops, size=options.size, noise=0.05, uniform_noise=0.025)
+
+    def theirs(objective: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        begin = seconds(options)
+        with (
+            patch.object(maco_fv.os.path, "isfile", return_value=True),
+            patch.object(maco_fv.np, "load", return_value=spectrum),
+            patch.object(maco_fv, "tqdm", lambda steps: steps),
+        ):
+            maco_fv.maco(objective, total_steps=options.steps, image_size=options.size, crops_per_iteration=crops,
+                         device=options.device)  # fmt: skip
+        return 1000 * (seconds(options) - begin) / options.steps
+
+    def score(images: torch.Tensor) -> torch.Tensor:
+        return read_output(net(images), model.output, len(images))[:, 0].mean()
+
+    rows: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        whole = theirs(score)
+        flags = [parameter.requires_grad for parameter in net.parameters()]
+        for parameter in net.parameters():
+            parameter.grad = None
+            parameter.requires_grad_(requires_grad=False)
+        frozen, outside = theirs(score), theirs(lambda images: images.mean())
+        for parameter, flag in zip(net.parameters(), flags, strict=True):
+            parameter.requires_grad_(flag)
+        twice, once = _resampling(options, crops)
+        mine = 1000 * ours(model, options, replace(method, steps=options.steps + 1), 1) * crops
+        folded = 1000 * bare(model, options, 24, batch=_CHUNK, folded=True) * crops / 24
+        found = {
+            "horama": whole, "weights' gradients": whole - frozen, "network to the input": frozen - outside,
+            "resampling": twice, "rest": outside - twice, "ours": mine, "our network to the input": folded,
+            "our resampling": once, "our rest": mine - folded - once, "resampling, horama over ours": twice / once,
+        }  # fmt: skip
+        for name, value in found.items():
+            rows.setdefault(name, []).append(value)
+    return {name: statistics.median(values) for name, values in rows.items()}
+
+
+def first_frame(options: PrototypeOptions, network: str) -> dict[str, Any]:
+    """Return seconds by the wall until there is something to see, at the default size, in a process of its own."""
+    model = load(options, network)
+    method, target = ww.Maco(size=options.size), [0]
+    begin = time.perf_counter()
+    stream = method.stream(model, target)
+    next(stream)
+    found = {"a stream's first picture": time.perf_counter() - begin}
+    next(records for records in stream if records[0].steps)
+    found["one of a step"] = time.perf_counter() - begin
+    stream.close()
+    begin = time.perf_counter()
+    view = ww.PrototypeView(model, target, method=method)
+    view.start()
+    for name, there in (("a view's first picture", lambda: view._large), ("one of a step in it", _grown(view))):
+        while not there():
+            time.sleep(0.005)
+        found[name] = time.perf_counter() - begin
+    view.stop()
+    view.close()
+    return found | {"load, 1 minute": os.getloadavg()[0]}
+
+
+def _grown(view: ww.PrototypeView) -> Callable[[], bool]:
+    return lambda: bool(view._protos) and view._protos[0]["steps"] > 0
+
+
 RUN: dict[str, Callable[[PrototypeOptions, str], dict[str, Any]]] = {
     "overhead": overhead,
     "shares": shares,
     "peer": peer,
+    "why": why,
+    "first frame": first_frame,
 }
 
 
@@ -230,8 +358,8 @@ def write(part: str, found: dict[str, dict[str, dict[str, Any]]]) -> str:
             if "no_peer" in figures:
                 return str(figures["no_peer"])
             head = {"network": NETWORKS[network], "malloc": STATES[state].removeprefix("malloc ")}
-            if part == "shares":
-                rows.append(head | {name: f"{value:.3f}" for name, value in figures.items()})
+            if part in ("shares", "why", "first frame"):
+                rows.append(head | {name: f"{value:.3g}" for name, value in figures.items()})
             else:
                 what = "prototypes" if part == "overhead" else "crops"
                 rows += [head | {what: key} | {n: show(v) for n, v in row.items()} for key, row in figures.items()]
@@ -257,7 +385,7 @@ def main() -> None:
         return
     options = PrototypeOptions(device=arguments.device, rounds=arguments.rounds)
     if arguments.quick:
-        options = replace(options, size=128, crops=4, steps=3, rounds=1)
+        options = replace(options, size=128, large=256, crops=4, steps=3, rounds=1)
     print(f"## Prototypes: `{' '.join(['python tests/benchmarks/prototypes.py', *sys.argv[1:]])}`")
     print(f"\n{machine(Options(options.device, options.threads))}.\n", flush=True)
     results: dict[str, Any] = {}

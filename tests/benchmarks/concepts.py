@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="cpu (default) or cuda")
     parser.add_argument("--threads", type=int, help="of torch, default 1: processor time is then comparable")
     parser.add_argument("--photos", type=int, help="of the whole-image mode, default 80")
+    parser.add_argument("--share-photos", type=int, help="of EfficientNet-Lite0 in the splits, default 24")
     parser.add_argument("--rounds", type=int, help="of the parts that are timed, default 3")
     parser.add_argument("--held-out", type=int, help="photos of a class for the held-out halves, default 300")
     parser.add_argument("--quick", action="store_true", help="small numbers, which mean nothing")

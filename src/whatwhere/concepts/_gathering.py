@@ -139,7 +139,8 @@ class Gathering:
             for k in places:
                 evidence.add(batch[k], look.cells[k], look.prefix[k], look.logits[k], cached=known[k])
             if crops and places:
-                yield from self._run_crops(images[places], [batch[k].name for k in places])
+                kept_images = images if len(places) == len(batch) else images[places]
+                yield from self._run_crops(kept_images, [batch[k].name for k in places])
         self._expect(count, crops)  # the last files may have been no photos
 
     def _expect(self, count: int, crops: int) -> None:
@@ -200,7 +201,7 @@ class Gathering:
         first, count = 0, len(images) * len(boxes)
         while first < count:
             chunk = range(first, min(first + self._pace.next(count - first), count))
-            with self._model.computing(refresh=False):
+            with torch.inference_mode():  # without the device's lock: nothing of the network is touched
                 parts = [
                     cut_out(images[photo : photo + 1], [boxes[k % len(boxes)] for k in of_photo])
                     for photo, of_photo in itertools.groupby(chunk, key=lambda k: k // len(boxes))

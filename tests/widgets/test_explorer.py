@@ -363,6 +363,14 @@ def test_concepts_come_although_the_map_alone_is_stopped(explore):
     assert explorer.where.job.state == "stopped"
 
 
+def test_a_first_map_that_comes_after_the_page_was_closed_starts_nothing(explore, caplog):
+    explorer = explore(pictures((9, 0, 0)))
+    explorer._page.close()  # as another class does, or the end of the view
+    explorer.start()
+    until(lambda: explorer._mapped)
+    assert not caplog.records
+
+
 def test_closing_gives_everything_back(model):
     explorer = ww.Explorer(model, pictures((9, 0, 0)), method=METHOD)
     explorer.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from whatwhere.jobs import Job, Step
@@ -201,7 +202,8 @@ class Page:
 
     def __init__(self, pages: Pages, wanted: Wanted, selection: Selection, moved: Callable[[], None]) -> None:
         self.wanted, self._pages, self._moved = wanted, pages, moved
-        self._running = False
+        self._running = self._closed = False
+        self._ending = threading.Lock()  # the worker starts a page, and meanwhile somebody closes it
         self.settled = wanted != "main"
         self.target: int | None = None if wanted == "main" else wanted
         model, device = pages.model, str(pages.model.device)
@@ -228,11 +230,14 @@ class Page:
         return self._bank.record if isinstance(self._bank, Job) else self._bank
 
     def start(self) -> None:
-        """Start extracting, or go on; the photos follow once there are concepts."""
-        self._running = True
-        self.what.start()
-        if not isinstance(self._bank, Job) or self._bank.state == "done":
-            self.why.start()
+        """Start extracting, or go on; the photos follow once there are concepts. Nothing happens after `close`."""
+        with self._ending:
+            if self._closed:
+                return
+            self._running = True
+            self.what.start()
+            if not isinstance(self._bank, Job) or self._bank.state == "done":
+                self.why.start()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until both jobs have ended.
@@ -255,6 +260,8 @@ class Page:
 
     def close(self) -> None:
         """Close the views, and drop what was half done; what was said of the concepts is kept with the bank."""
+        with self._ending:
+            self._closed = True
         for end in self._ends:
             end()
         bank = self.what.bank

@@ -1,0 +1,54 @@
+"""Threads of PyTorch's OpenMP runtime: who has done computing gives them back. Imports no torch.
+
+GNU's runtime keeps threads for every thread that ever computed, and counts them all. Once they are more than the cores,
+those that compute no longer wait a moment for the next operation but sleep, and to wake them takes longer than most
+operations of a network. So a main thread that has run a network once makes every later run in a worker slower, although
+it is idle itself: 13 ms an image of EfficientNet-Lite0 on two cores, and 7 once the main thread's are given back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAPS = Path("/proc/self/maps")  # Linux; elsewhere PyTorch comes with another runtime
+_SOFT = 1  # `omp_pause_soft`: what threads keep for themselves stays
+
+
+def give_back_threads() -> bool:
+    """End the OpenMP threads that serve the calling thread; its next operation makes new ones.
+
+    Returns
+    -------
+    bool
+        Whether there was a runtime that could do so: GNU's, version 9 or later.
+
+    Notes
+    -----
+    About 0.1 ms where there are threads, and as much when they are made again; a few microseconds where there are none.
+    """
+    if "torch" not in sys.modules:
+        return False
+    given = [pause() for pause in _pauses()]
+    return bool(given) and all(given)
+
+
+@functools.cache
+def _pauses() -> list[Callable[[], bool]]:
+    """Find the runtimes that are loaded: PyTorch brings its own, and so may others."""
+    if not _MAPS.exists():
+        return []
+    files = {line.split(maxsplit=5)[-1].strip() for line in _MAPS.read_text().splitlines() if "libgomp" in line}
+    runtimes = [ctypes.CDLL(file) for file in sorted(files) if Path(file).exists()]
+    return [functools.partial(_pause, runtime) for runtime in runtimes if hasattr(runtime, "omp_pause_resource")]
+
+
+def _pause(runtime: ctypes.CDLL) -> bool:
+    """Call `omp_pause_resource` of OpenMP 5.0 for the machine itself."""
+    return bool(runtime.omp_pause_resource(_SOFT, runtime.omp_get_initial_device()) == 0)

@@ -70,7 +70,7 @@ export function makeSelection(more: Partial<SelectionTraits> = {}): FakeModel {
     class_id: null,
     concepts: [],
     images: ["coffee"],
-    layer: null,
+    layers: [],
     by: "program",
     _stamp: "",
     ...more,
@@ -150,6 +150,7 @@ export function makeState(more: Partial<Traits> = {}): Traits {
     _pairs: {},
     _selection: "IPY_MODEL_selection",
     _class_count: 1000,
+    _missing: { first: "First order needs one more forward a row" },
     _title: "EfficientNet-Lite0",
     _methods: ["Sobol"],
     _images: [

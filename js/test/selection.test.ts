@@ -94,6 +94,100 @@ describe("views of one selection", () => {
   });
 });
 
+describe("layers of one selection", () => {
+  const seen = (views: Awaited<ReturnType<typeof share>>["views"]) =>
+    views.map(({ root }) => root.dataset.layers || root.dataset.index);
+  /** What the views' traits are, which may be had although nothing of it is drawn yet. */
+  const traits = (views: Awaited<ReturnType<typeof share>>["views"]) =>
+    views.map(({ fake }) => [fake.get("index"), fake.get("layers")]);
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
+  it("are followed both ways, alone and side by side, and Python hears of it once", async () => {
+    const { shared, views } = await share(2);
+    const [first, second] = views as [(typeof views)[0], (typeof views)[0]];
+    first.all('[data-key="error"]')[0]?.click();
+    await frame();
+    expect(seen(views)).toEqual(["error", "error"]);
+    expect(shared.saved).toEqual([{ layers: ["error"] }]);
+    expect(shared.get("by")).toBe("user");
+    const spread = second.all(".controls button").find(({ textContent }) => textContent === "Side by side");
+    spread?.click();
+    await frame();
+    expect(seen(views)).toEqual(["total slope error", "total slope error"]);
+    expect(views.map(({ root }) => root.dataset.panels)).toEqual(["3", "3"]);
+    first.all('[data-key="slope"]')[0]?.click();
+    await frame();
+    expect(seen(views)).toEqual(["total error", "total error"]);
+    first.all('[data-key="total"]')[0]?.click();
+    await frame();
+    expect(seen(views)).toEqual(["error", "error"]);
+    expect(shared.saved.map((each) => (each as { layers: string[] }).layers.join(" "))).toEqual([
+      "error",
+      "total slope error",
+      "total error",
+      "error",
+    ]);
+    expect(views.flatMap(({ fake }) => fake.saved)).toEqual([]);
+  });
+
+  it("go back to the one that was shown alone before", async () => {
+    const { shared, views } = await share(2);
+    python(shared, { layers: ["error"] });
+    python(shared, { layers: ["slope", "total"] });
+    await frame();
+    expect(seen(views)).toEqual(["total slope", "total slope"]);
+    const target = views[1]?.all(".panels .pic")[0];
+    target?.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+    await frame();
+    expect(seen(views)).toEqual(["error", "error"]);
+    expect(shared.saved).toEqual([{ layers: ["error"] }]);
+  });
+
+  it("that a view lacks leave it as it is, and it shows those that it has", async () => {
+    const { shared, views } = await share(1);
+    python(shared, { layers: ["first"] });
+    expect(traits(views)).toEqual([["total", []]]);
+    python(shared, { layers: ["first", "slope"] });
+    expect(traits(views)).toEqual([["slope", []]]);
+    python(shared, { layers: ["error", "first", "total"] });
+    expect(traits(views)).toEqual([["slope", ["total", "error"]]]);
+    python(shared, { layers: [] });
+    expect(traits(views)).toEqual([["slope", ["total", "error"]]]);
+    expect(shared.saved).toEqual([]);
+  });
+
+  it("are each view's own until one is chosen", async () => {
+    const { shared, views } = await share(2);
+    views[0]?.fake.set("index", "error"); // Python's view was made with it
+    python(shared, { class_id: 968 });
+    await frame();
+    expect(traits(views).map(([index]) => index)).toEqual(["error", "total"]);
+    views[1]?.all('[data-key="slope"]')[0]?.click();
+    expect(traits(views).map(([index]) => index)).toEqual(["slope", "slope"]);
+  });
+
+  it("leave a search for partners, as a click in the view itself does", async () => {
+    const { shared, views } = await share(1);
+    const { fake } = views[0] as (typeof views)[0];
+    fake.receive({ kind: "welcome", rid: "r" });
+    const search = { rid: "s", image: "coffee", cell: [0, 0], state: "done", done: 1, total: 1, why: "" };
+    fake.set("_pairs", { ...search, found: null });
+    python(shared, { class_id: 968 });
+    expect(fake.kinds()).not.toContain("pairs");
+    python(shared, { layers: ["error"] });
+    expect(fake.sent.filter(({ kind }) => kind === "pairs")).toMatchObject([{ image: "coffee", cell: null }]);
+  });
+
+  it("beside methods that stand side by side are chosen alone, and kept for one method", async () => {
+    const { shared, views } = await share(1, { _methods: ["fine", "coarse"] });
+    python(shared, { layers: ["total", "error"] });
+    await frame();
+    expect(seen(views)).toEqual(["total"]);
+    views[0]?.all('[data-key="error"]')[0]?.click();
+    expect(shared.saved).toEqual([{ layers: ["error"] }]);
+  });
+});
+
 describe("late answers", () => {
   function hold() {
     const shared = makeSelection();

@@ -6,22 +6,23 @@
  */
 import { makeRid } from "./kernel";
 import { type AnyModel, listen } from "./model";
-import { VERSION } from "./wire";
+import { type LayerName, VERSION } from "./wire";
 
 export interface SelectionTraits extends Record<string, unknown> {
   class_id: number | null;
   concepts: number[];
   images: string[];
-  layer: string | null;
+  /** What is looked at of maps; none: each view has its own. */
+  layers: LayerName[];
   by: "program" | "user";
   /** The last request from a browser that Python has applied. */
   _stamp: string;
 }
 
-export type Chosen = Partial<Pick<SelectionTraits, "class_id" | "concepts" | "images" | "layer">>;
+export type Chosen = Partial<Pick<SelectionTraits, "class_id" | "concepts" | "images" | "layers">>;
 type Field = keyof Chosen;
 
-const FIELDS: readonly Field[] = ["class_id", "concepts", "images", "layer"];
+const FIELDS: readonly Field[] = ["class_id", "concepts", "images", "layers"];
 const REFERENCE = "IPY_MODEL_";
 /** How long a choice is held against changes that were made before Python heard of it, in milliseconds. */
 const HOLD = 5_000;

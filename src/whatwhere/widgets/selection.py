@@ -11,6 +11,7 @@ import traitlets
 
 from whatwhere.widgets._lock import LockedWidget
 from whatwhere.widgets._traits import IdTrait
+from whatwhere.widgets._view import WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 IdT = TypeVar("IdT", int, str)
 
-FIELDS: Final = ("class_id", "concepts", "images", "layer")
+FIELDS: Final = ("class_id", "concepts", "images", "layers")
 
 
 class Selection(LockedWidget):
@@ -38,8 +39,9 @@ class Selection(LockedWidget):
         Concepts, in the order in which they were chosen.
     images : list of str
         Names of photos. A view that shows one photo shows the first of them that it has.
-    layer : str or None
-        Layer that is looked at.
+    layers : list of {"total", "first", "slope", "error"}
+        What is looked at of maps: one layer is shown alone, several stand side by side. While there is none, each view
+        shows its own. See `AttributionView.index`.
     by : {"program", "user"}
         Who made the last change: a person in a view, or code. Observers find it set already.
 
@@ -52,8 +54,8 @@ class Selection(LockedWidget):
 
     Notes
     -----
-    A view that does not have what is selected stays as it is. Lists are replaced, not edited: ``selection.images =
-    [*selection.images, "cup"]`` is noticed, ``selection.images.append("cup")`` is not.
+    A view that does not have what is selected stays as it is; one that has a part of it shows that. Lists are replaced,
+    not edited: ``selection.images = [*selection.images, "cup"]`` is noticed, ``selection.images.append("cup")`` is not.
 
     Examples
     --------
@@ -67,7 +69,7 @@ class Selection(LockedWidget):
     class_id = IdTrait(None, allow_none=True).tag(sync=True)
     concepts: traitlets.List[Any] = traitlets.List(IdTrait()).tag(sync=True)
     images: traitlets.List[Any] = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    layer = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    layers: traitlets.List[Any] = traitlets.List(traitlets.Enum(WIRE["layers"])).tag(sync=True)
     by = traitlets.Enum(("program", "user"), "program", read_only=True).tag(sync=True)
 
     #: The browser's last request that is applied; with it, one message both tells and answers.

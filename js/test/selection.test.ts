@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Selection } from "../src/core/selection";
 import { makeManager } from "../src/standalone/host";
 import widget from "../src/views/attribution";
-import { FakeModel, makeSelection, makeState, managerOf } from "./fake";
+import { FakeHost, FakeModel, makeSelection, makeState, managerOf } from "./fake";
 
 let ending = new AbortController();
 beforeEach(() => {
@@ -235,6 +235,62 @@ describe("late answers", () => {
     python(shared, { class_id: 4, by: "program" });
     expect(first.get("class_id")).toBe(4);
     vi.useRealTimers();
+  });
+});
+
+describe("a connection that is lost", () => {
+  async function hold() {
+    const shared = makeSelection();
+    const host = new FakeHost(shared);
+    const make = () => {
+      const view = new FakeModel(makeState());
+      view.widget_manager = host as never;
+      return new Selection(view.model, () => undefined, ending.signal);
+    };
+    const both = [make(), make()] as const;
+    await settle();
+    return { shared, host, first: both[0], second: both[1] };
+  }
+
+  it("keeps what is chosen, and Python hears the newest of it once", async () => {
+    const { shared, host, first, second } = await hold();
+    host.cut();
+    first.set({ class_id: 1 });
+    second.set({ class_id: 2 });
+    first.set({ layers: ["slope"] });
+    expect([shared.get("class_id"), shared.sent]).toEqual([2, []]);
+    host.back();
+    python(shared, { class_id: null, layers: [] }); // as Python had it
+    expect([shared.get("class_id"), shared.get("layers")]).toEqual([2, ["slope"]]);
+    expect(shared.sent).toMatchObject([
+      { kind: "set", traits: { class_id: 2, layers: ["slope"] } },
+      { kind: "back" },
+    ]);
+    python(shared, { class_id: 2, layers: ["slope"], _stamp: shared.sent[0]?.rid });
+    python(shared, { class_id: 3, by: "program" });
+    expect(first.get("class_id")).toBe(3);
+    first.set({ class_id: 4 });
+    expect(shared.saved.at(-1)).toEqual({ class_id: 4 });
+  });
+
+  it("has what was not answered sent again, under its mark, by one of the views", async () => {
+    const { shared, host, first, second } = await hold();
+    first.set({ class_id: 1 });
+    second.set({ class_id: 2 });
+    const sent = [...shared.sent];
+    host.cut();
+    host.back();
+    await settle();
+    expect(shared.sent.slice(2)).toMatchObject([
+      { rid: sent[0]?.rid, again: true, traits: { class_id: 1 } },
+      { rid: sent[1]?.rid, again: true, traits: { class_id: 2 } },
+      { kind: "back" },
+    ]);
+    expect(first.get("class_id")).toBe(2);
+    python(shared, { _stamp: sent[1]?.rid });
+    host.cut();
+    host.back();
+    expect(shared.kinds().slice(5)).toEqual(["back"]);
   });
 });
 

@@ -76,7 +76,7 @@ function makeActions(
   const select = (chosen: Chosen, traits: Partial<PublicTraits>) => {
     if (selection.state === "shared") {
       selection.set(chosen);
-      kernel.poke();
+      kernel.askedBeside();
     } else setTraits(traits);
     redraw.now();
     writer.save();
@@ -273,7 +273,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     show(picture.node, count === 0);
     if (count === 0) picture.update(shown);
     for (const part of parts) part.update(shown, beside);
-    arriving.update(kernelWords(kernel.state));
+    arriving.update(kernelWords(kernel));
     markRoot(root, model, shown, beside, kernel);
     if (count ? panels.drawn : picture.drawn) setAttribute(root, "data-ready", 1);
     acknowledge();

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import traitlets
 
+from whatwhere.widgets._heard import Heard
 from whatwhere.widgets._lock import LockedWidget
 from whatwhere.widgets._traits import IdTrait
 from whatwhere.widgets._view import WIRE
@@ -79,6 +80,7 @@ class Selection(LockedWidget):
         unknown = sorted(set(chosen) - set(FIELDS))
         if unknown:
             raise TypeError(f"Selection: unknown option {unknown[0]!r}; wanted one of {list(FIELDS)}.")
+        self._heard_requests = Heard()
         self._by_user: set[str] = set()
         self._views: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closes = False
@@ -228,10 +230,21 @@ class Selection(LockedWidget):
         return f"Selection({told})"
 
     def _receive(self, _: Selection, content: Any, buffers: Any) -> None:
-        """Apply what a person chose in a view; the change itself, with its stamp, is the answer."""
+        """Apply what a person chose in a view; the change itself, with its stamp, is the answer.
+
+        After a lost connection the browser sends again what has no answer; what was heard before is only answered.
+        """
         del buffers
-        if not isinstance(content, dict) or content.get("kind") != "set":
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "back":
+            self.say_again()
+            return
+        if kind != "set":
             logger.debug("Ignored a message that is not understood: %r", content)
+            return
+        if not self._heard_requests.note(content):
+            self._stamp = str(content.get("rid"))
+            self.send_state("_stamp")  # it may be the last one already
             return
         traits = content.get("traits")
         wanted = {name: value for name, value in _items(traits) if name in FIELDS}

@@ -70,11 +70,58 @@ export function makeSelection(more: Partial<SelectionTraits> = {}): FakeModel {
     class_id: null,
     concepts: [],
     images: ["coffee"],
-    layer: null,
+    layers: [],
     by: "program",
     _stamp: "",
     ...more,
   });
+}
+
+type Slot = (sender: unknown, told?: unknown) => void;
+
+/** A host's manager of widgets, with a kernel whose state a test tells. */
+export class FakeHost {
+  slots = {
+    statusChanged: new Set<Slot>(),
+    connectionStatusChanged: new Set<Slot>(),
+    disposed: new Set<Slot>(),
+    restored: new Set<Slot>(),
+  };
+  kernel = {
+    status: "idle",
+    statusChanged: this.#signal("statusChanged"),
+    connectionStatusChanged: this.#signal("connectionStatusChanged"),
+    disposed: this.#signal("disposed"),
+  };
+  restored = this.#signal("restored");
+
+  constructor(private selection?: FakeModel) {}
+
+  async get_model(id: string) {
+    if (id !== "selection" || !this.selection) throw new Error("widget model not found");
+    return this.selection.model;
+  }
+  tell(what: keyof FakeHost["slots"], told?: string): void {
+    if (what === "statusChanged") this.kernel.status = told ?? "";
+    for (const slot of [...this.slots[what]]) slot(this, told);
+  }
+  cut(): void {
+    this.tell("connectionStatusChanged", "connecting");
+  }
+  /** The connection is back, and the host has read all states. */
+  back(): void {
+    this.tell("connectionStatusChanged", "connected");
+    this.tell("restored");
+  }
+  get listeners(): number {
+    return Object.values(this.slots).reduce((sum, set) => sum + set.size, 0);
+  }
+  #signal(name: keyof FakeHost["slots"]) {
+    return {
+      connect: (slot: Slot) => void this.slots[name].add(slot),
+      disconnect: (slot: Slot) => void this.slots[name].delete(slot),
+    };
+  }
 }
 
 export function managerOf(selection: FakeModel): NonNullable<AnyModel["widget_manager"]> {
@@ -150,6 +197,7 @@ export function makeState(more: Partial<Traits> = {}): Traits {
     _pairs: {},
     _selection: "IPY_MODEL_selection",
     _class_count: 1000,
+    _missing: { first: "First order needs one more forward a row" },
     _title: "EfficientNet-Lite0",
     _methods: ["Sobol"],
     _images: [

@@ -27,8 +27,8 @@ second = ww.AttributionView(model, rest, method=ww.Sobol(grid=4, rows=4, seed=1)
 second
 """,
 ]
-SHOWN = """() => [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww")).filter(Boolean)
-  .map((ww) => `${ww.dataset.image} ${ww.dataset.class ?? ""}`.trim())"""
+ROOTS = """[...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".ww")).filter(Boolean)"""
+SHOWN = f"() => {ROOTS}" """.map((ww) => `${ww.dataset.image} ${ww.dataset.class ?? ""}`.trim())"""
 
 
 @pytest.fixture
@@ -122,6 +122,51 @@ def test_what_python_selects_both_show(linked):
     assert linked.python("print(first.selected_image, second.selected_image, selection.by)") == "rocket chelsea program"
 
 
+def until_layers(page, *wanted):
+    """Wait until the views of a page show these layers, from top to bottom."""
+    shown = "(ww) => ww.dataset.layers || ww.dataset.index"
+    page.wait_for_function(
+        f"(wanted) => JSON.stringify({ROOTS}.map({shown})) === JSON.stringify(wanted)", arg=list(wanted)
+    )
+
+
+def click_layer(page, view, name, *, role="radio"):
+    page.locator(".ww").nth(view).get_by_role(role, name=name, exact=True).click()
+
+
+def test_layers_are_looked_at_together(linked, screenshots):
+    linked.python("heard = []; selection.observe(lambda c: heard.append((c.new, selection.by)), 'layers')")
+    assert linked.python("print(selection.layers)") == "[]"
+    click_layer(linked.page, 0, "Sign")
+    until_layers(linked.page, "slope", "slope")
+    linked.until_python("(second.index, selection.layers, selection.by) == ('slope', ['slope'], 'user')")
+    click_layer(linked.page, 1, "Side by side", role="button")
+    until_layers(linked.page, "total slope error", "total slope error")
+    click_layer(linked.page, 0, "Sign", role="checkbox")
+    until_layers(linked.page, "total error", "total error")
+    linked.until_python("first.layers == second.layers == ['total', 'error'] and selection.by == 'user'")
+    linked.until("ww.querySelectorAll('.panels .figure canvas').length === 2")
+    linked.page.screenshot(path=screenshots / "linked-layers.png", full_page=True)
+
+    linked.python("selection.layers = ['slope', 'first', 'total']")
+    until_layers(linked.page, "total slope", "total slope")
+    linked.python("second.layers = []")
+    until_layers(linked.page, "slope", "slope")
+    assert (
+        linked.python("print(selection.layers, selection.by, first.index, first.layers)")
+        == "['slope'] program slope []"
+    )
+    assert linked.python("print(heard)") == str(
+        [
+            (["slope"], "user"),
+            (["total", "slope", "error"], "user"),
+            (["total", "error"], "user"),
+            (["slope", "first", "total"], "program"),
+            (["slope"], "program"),
+        ]
+    )
+
+
 def test_the_link_survives_a_reload(linked):
     choose(linked.page, 0, r"^cup \d")
     linked.until_python("selection.class_id == 968")
@@ -152,6 +197,15 @@ def test_they_follow_each_other_in_a_page_opened_from_disk(browser, model, photo
     until_shown(page, "coffee 968", "coffee 968", "image 967")
     choose(page, 1, "^chelsea")
     until_shown(page, "chelsea", "chelsea", "image 967")
+    choose(page, 1, "^coffee")
+    click_layer(page, 0, "Sign")
+    until_layers(page, "slope", "slope", "total")
+    click_layer(page, 1, "Side by side", role="button")
+    until_layers(page, "total slope error", "total slope error", "total")
+    click_layer(page, 0, "Total", role="checkbox")
+    until_layers(page, "slope error", "slope error", "total")
+    canvases = f"() => {ROOTS}.map((ww) => ww.querySelectorAll('.panels:not([hidden]) .figure canvas').length)"
+    assert page.evaluate(canvases) == [2, 2, 0]
     context.close()
     assert noted == []
     for view in (first, second, third):

@@ -63,7 +63,7 @@ def test_views_that_share_a_selection_follow_each_other(pair):
     second.selected_class = None
     assert (first.selected_image, first.selected_class) == ("two", None)
     assert first.selection is second.selection
-    assert first.selection.as_dict() == {"class_id": None, "concepts": [], "images": ["two"], "layer": None}
+    assert first.selection.as_dict() == {"class_id": None, "concepts": [], "images": ["two"], "layers": []}
 
 
 def test_a_view_has_a_selection_of_its_own_by_default(model, images):
@@ -91,12 +91,13 @@ def test_what_a_view_does_not_have_leaves_it_as_it_is(pair):
 
 
 def test_a_view_that_joins_takes_over_what_is_selected_unless_it_is_told(model, images):
-    selection = ww.Selection(class_id=1, images=["two"], layer="features.3")
+    selection = ww.Selection(class_id=1, images=["two"], layers=["slope"])
     first = ww.AttributionView(model, images, selection=selection)
-    assert (first.selected_image, first.selected_class) == ("two", 1)
-    second = ww.AttributionView(model, images, selection=selection, selected_image="three", selected_class="class 2")
-    assert (first.selected_image, first.selected_class) == ("three", 2)
-    assert selection.layer == "features.3"
+    assert (first.selected_image, first.selected_class, first.index) == ("two", 1, "slope")
+    told = {"selected_image": "three", "selected_class": "class 2", "layers": ["error", "total"]}
+    second = ww.AttributionView(model, images, selection=selection, **told)
+    assert (first.selected_image, first.selected_class, first.layers) == ("three", 2, ["total", "error"])
+    assert selection.layers == ["total", "error"]
     first.close()
     second.close()
 
@@ -134,9 +135,100 @@ def test_observers_can_tell_a_person_from_code(pair):
 
 def test_what_an_observer_changes_in_turn_is_codes_doing(pair):
     selection = pair[0].selection
-    selection.observe(lambda change: setattr(selection, "layer", f"layer of {change.new}"), "class_id")
+    selection.observe(lambda change: setattr(selection, "layers", ["error"] * change.new), "class_id")
     from_browser(selection, class_id=1)
-    assert (selection.layer, selection.by) == ("layer of 1", "program")
+    assert (selection.layers, selection.by) == (["error"], "program")
+
+
+def shown(*views):
+    """What each view shows of its maps."""
+    return [(view.index, view.layers) for view in views]
+
+
+def test_layers_are_followed_both_ways(pair):
+    first, second = pair
+    selection = first.selection
+    assert (shown(first, second), selection.layers) == ([("total", []), ("total", [])], []), "each has its own"
+    first.index = "slope"
+    assert (shown(second), selection.layers) == ([("slope", [])], ["slope"])
+    second.layers = ["error", "total"]
+    assert (shown(first), selection.layers) == ([("slope", ["total", "error"])], ["total", "error"])
+    first.layers = []
+    assert (shown(first, second), selection.layers) == ([("slope", []), ("slope", [])], ["slope"])
+    selection.layers = ["error"]
+    assert shown(first, second) == [("error", []), ("error", [])]
+    selection.layers = ["slope", "total"]
+    assert shown(first, second) == [("error", ["total", "slope"]), ("error", ["total", "slope"])]
+    assert selection.layers == ["slope", "total"], "a view does not put in order what others selected"
+    selection.layers = ["total"]
+    assert shown(first, second) == [("total", []), ("total", [])]
+    selection.layers = []
+    assert shown(first, second) == [("total", []), ("total", [])], "nothing chosen leaves them as they are"
+
+
+def test_layers_that_a_view_lacks_leave_it_as_it_is(model, images):
+    selection = ww.Selection()
+    with_first = ww.AttributionView(
+        model, images, method=ww.Sobol(grid=2, rows=4, first_order=True), selection=selection, index="first"
+    )
+    without = ww.AttributionView(model, images, method=ww.Sobol(grid=2, rows=4), selection=selection)
+    assert (shown(with_first, without), selection.layers) == ([("first", []), ("total", [])], ["first"])
+    selection.layers = ["first", "slope"]
+    assert shown(with_first, without) == [("first", ["first", "slope"]), ("slope", [])], "it shows those that it has"
+    assert selection.layers == ["first", "slope"]
+    without.index = "error"
+    assert (shown(with_first), selection.layers) == ([("error", [])], ["error"])
+    selection.layers = ["error", "first", "total", "total"]
+    assert shown(with_first, without) == [("error", ["total", "first", "error"]), ("error", ["total", "error"])]
+    with_first.close()
+    without.close()
+
+
+def test_layers_that_a_person_chooses_travel_once(pair, monkeypatch):
+    first, second = pair
+    seen = []
+    first.selection.observe(lambda change: seen.append((change.new, first.selection.by)), "layers")
+    with listening(monkeypatch, first.selection, first, second) as sent:
+        from_browser(first.selection, rid="r1", layers=["total", "slope"])
+        assert [(w is first.selection, m["state"]) for w, m in sent] == [
+            (True, {"layers": ["total", "slope"], "by": "user", "_stamp": "r1"})
+        ]
+        from_browser(first.selection, rid="r2", layers=["slope"])
+        assert shown(first, second) == [("slope", []), ("slope", [])]
+        assert [w is first.selection for w, _ in sent] == [True, True]
+        sent.clear()
+        second.index = "error"
+    assert [(w is first.selection, m["state"]) for w, m in sent] == [(True, {"layers": ["error"], "by": "program"})]
+    assert seen == [(["total", "slope"], "user"), (["slope"], "user"), (["error"], "program")]
+
+
+def test_what_is_to_be_shown_alone_later_is_told_by_the_view(pair, monkeypatch):
+    first, second = pair
+    first.layers = ["total", "error"]
+    with listening(monkeypatch, first.selection, first, second) as sent:
+        first.index = "slope"
+    assert [(w is first, m["state"]) for w, m in sent] == [(True, {"index": "slope"})]
+    assert first.selection.layers == ["total", "error"]
+    first.layers = []
+    assert shown(first, second) == [("slope", []), ("slope", [])]
+
+
+def test_a_view_whose_host_finds_no_selection_sends_its_layers(pair):
+    first, second = pair
+    first._receive(first, {"kind": "alone", "rid": 1, "v": 1}, [])
+    traits = {"index": "slope", "layers": []}
+    first._receive(first, {"kind": "set", "rid": 2, "v": 1, "traits": {"layers": ["total", "error"]}}, [])
+    assert (shown(second), first.selection.by) == ([("total", ["total", "error"])], "user")
+    first._receive(first, {"kind": "set", "rid": 3, "v": 1, "traits": traits}, [])
+    assert (shown(second), first.selection.layers, first.selection.by) == ([("slope", [])], ["slope"], "user")
+
+
+def test_choosing_layers_computes_nothing(pair):
+    first, second = pair
+    first.start().wait(PATIENCE)
+    first.selection.layers = ["slope", "error"]
+    first.index = "slope"
+    assert (first.job.state, second.job.state) == ("done", "idle")
 
 
 def test_an_explained_class_is_selected_for_all_by_the_person_who_asked(pair):
@@ -200,7 +292,8 @@ def test_an_observer_that_fails_takes_nothing_else_with_it(pair, caplog):
         ("class_id", 1.0, "an integer from 0"),
         ("concepts", [1, -2], "an integer from 0"),
         ("images", 3, "'images' trait"),
-        ("layer", 3, "'layer' trait"),
+        ("layers", 3, "'layers' trait"),
+        ("layers", ["totl"], r"any of \['total', 'first', 'slope', 'error'\]"),
         ("by", "user", "read-only"),
     ],
 )
@@ -216,6 +309,8 @@ def test_integers_of_numpy_are_integers():
     assert (selection.class_id, selection.concepts) == (3, [1, 2])
     assert type(selection.class_id) is int
     assert repr(selection) == "Selection(class_id=3, concepts=[1, 2])"
+    selection.layers = "slope"
+    assert selection.layers == ["slope"], "one need not be put into a list"
 
 
 def test_unknown_options_and_other_objects_are_refused(model, images):
@@ -230,7 +325,7 @@ def test_a_host_that_finds_no_other_models_is_told_by_the_view(pair, monkeypatch
     first.selected_class = 2
     with listening(monkeypatch, first) as sent:
         first._receive(first, {"kind": "alone", "rid": 1, "v": 1}, [])
-        assert sent[0][1]["state"] == {"selected_image": "one", "selected_class": 2}
+        assert sent[0][1]["state"] == {"selected_image": "one", "selected_class": 2, "index": "total", "layers": []}
         second.selected_class = 1
         assert sent[-1][1]["state"] == {"selected_class": 1}
         first._receive(first, {"kind": "set", "rid": 2, "v": 1, "traits": {"selected_class": 0}}, [])
@@ -292,11 +387,15 @@ def test_a_view_that_is_closed_is_not_kept_by_the_selection(model, images):
 def test_a_page_holds_the_selection_once(pair, tmp_path):
     first, second = pair
     first.start().wait(PATIENCE)
+    first.layers = ["total", "slope"]
     page = ww.to_html([first, second], tmp_path / "page.html").read_text(encoding="utf-8")
     state = json.loads(re.search(r'id="ww-state">(.*?)</script>', page, re.DOTALL).group(1))
     assert [view["state"]["_selection"] for view in state["views"]] == ["IPY_MODEL_model-0"] * 2
     assert list(state["models"]) == ["model-0"]
     assert state["models"]["model-0"]["state"]["images"] == ["one"]
+    assert state["models"]["model-0"]["state"]["layers"] == ["total", "slope"]
+    assert [view["state"]["layers"] for view in state["views"]] == [["total", "slope"]] * 2
+    assert all(set(view["state"]["_missing"]) == {"first"} for view in state["views"])
     assert page.count('id="ww-esm-attribution"') == 1
     assert "<title>Where toy looks</title>" in page
     assert first.selection.model_id not in page

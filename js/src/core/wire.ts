@@ -12,6 +12,7 @@ export const PLANE_LEVELS: number = wire.plane_levels;
 export const COLORMAPS = wire.colormaps as readonly ColormapName[];
 export const TO_VIEW = new Set<string>(wire.to_view);
 
+export const LAYER_NAMES = wire.layers as readonly LayerName[];
 export const SCORES = wire.scores as readonly ScoreName[];
 
 export type IndexName = "total" | "first" | "slope";
@@ -163,6 +164,8 @@ export interface Traits extends Record<string, unknown> {
   /** Reference to the model of what is selected. */
   _selection: string;
   _class_count: number;
+  /** Why a layer can be had by none of the methods, by its name. */
+  _missing: Partial<Record<LayerName, string>>;
   _title: string;
   /** Names of the methods. */
   _methods: string[];

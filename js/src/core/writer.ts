@@ -12,8 +12,7 @@ import { PUBLIC_TRAITS, type PublicTraits } from "./wire";
 const HOLD = 5_000;
 
 /** What sends traits to Python. */
-interface Sender {
-  readonly state: Kernel["state"];
+interface Sender extends Pick<Kernel, "state" | "cut" | "whenBack"> {
   ask(kind: "set", body: { traits: object }): Promise<unknown>;
 }
 
@@ -43,6 +42,10 @@ export class TraitWriter<T extends object = PublicTraits> {
     this.#kernel = kernel;
     for (const name of names)
       listen(model, `change:${name}`, () => this.#hold(name as keyof T & string), signal);
+    kernel.whenBack(() => {
+      this.#savedAt = performance.now(); // Python's older values come back with the connection
+      this.save();
+    });
   }
 
   /** Sets a trait on this page, for all views of the model. */
@@ -53,10 +56,10 @@ export class TraitWriter<T extends object = PublicTraits> {
     this.#model.set(name, value);
   }
 
-  /** Sends what was set since the last time. */
+  /** Sends what was set since the last time, now or once there is a connection. */
   save(): void {
     const traits = this.#unsent;
-    if (Object.keys(traits).length === 0) return;
+    if (Object.keys(traits).length === 0 || this.#kernel.cut) return;
     this.#unsent = {};
     if (this.#kernel.state === "saved") {
       this.#held = {};

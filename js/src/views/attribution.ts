@@ -8,13 +8,13 @@ import base from "../core/base.css";
 import { h, on, setAttribute, show } from "../core/dom";
 import { Kernel } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
-import { type Chosen, Selection } from "../core/selection";
+import { type Chosen, Selection, same } from "../core/selection";
 import { debounce, onFrame, type Redraw } from "../core/timing";
-import { keyOf, PUBLIC_TRAITS, PYTHON_TRAITS, type Traits } from "../core/wire";
+import { keyOf, type LayerName, PUBLIC_TRAITS, type PublicTraits, PYTHON_TRAITS } from "../core/wire";
 import { TraitWriter } from "../core/writer";
 import type { Actions, Context } from "./attribution/context";
 import { makeControls, makeHeading } from "./attribution/controls";
-import { followSelection } from "./attribution/following";
+import { followSelection, layersShown, listLayers, showLayers } from "./attribution/following";
 import { makeHead } from "./attribution/head";
 import { LayerStore } from "./attribution/layers";
 import { makePanels } from "./attribution/panels";
@@ -68,45 +68,44 @@ function makeActions(
   const saveSoon = debounce(() => writer.save(), SAVE_AFTER, signal);
   const shownImage = () => model.get("selected_image");
   const partnerActions = makePartnerActions(model, kernel, state, redraw);
-  /** Selects for all views of the selection; where the host finds none, for this one. */
-  const choose = <K extends "selected_image" | "selected_class">(
-    name: K,
-    value: Traits[K],
-    chosen: Chosen,
-  ) => {
-    if (value === model.get(name)) return;
+  const setTraits = (traits: Partial<PublicTraits>) => {
+    for (const [name, value] of Object.entries(traits))
+      if (!same(value, model.get(name))) writer.set(name as keyof PublicTraits, value);
+  };
+  /** Selects for all views of the selection; where the host finds none, sets this one's traits. */
+  const select = (chosen: Chosen, traits: Partial<PublicTraits>) => {
     if (selection.state === "shared") {
       selection.set(chosen);
-      kernel.poke();
-    } else writer.set(name, value);
+      kernel.askedBeside();
+    } else setTraits(traits);
     redraw.now();
     writer.save();
   };
+  const layOut = (layers: readonly LayerName[]) => {
+    partnerActions.leavePartners();
+    const shown = showLayers(layers, model.get("index") ?? "total");
+    const list = listLayers(shown);
+    if (!same(list, layersShown(model))) select({ layers: list }, shown);
+  };
   return {
-    selectImage: (name) => choose("selected_image", name, { images: [name] }),
-    selectClass: (id) => choose("selected_class", id, { class_id: id }),
+    selectImage(name) {
+      if (name !== model.get("selected_image")) select({ images: [name] }, { selected_image: name });
+    },
+    selectClass(id) {
+      if (id !== model.get("selected_class")) select({ class_id: id }, { selected_class: id });
+    },
     adjust(name, value) {
       writer.set(name, value);
       redraw.request();
       saveSoon();
     },
     choose(name, value) {
-      if (name === "index" || name === "selected_method") {
-        partnerActions.leavePartners();
-        if (layersOf(model).length) writer.set("layers", []); // it is shown alone
-      }
+      if (name === "selected_method") layOut([]); // it is shown alone
       writer.set(name, value);
       redraw.now();
       writer.save();
     },
-    layOut(layers) {
-      partnerActions.leavePartners();
-      const [only] = layers;
-      if (layers.length === 1 && only) writer.set("index", only);
-      writer.set("layers", layers.length > 1 ? [...layers] : []);
-      redraw.now();
-      writer.save();
-    },
+    layOut,
     ...partnerActions,
     toggle(name) {
       state[name] = !state[name];
@@ -257,7 +256,9 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
 
   function follow(): void {
     if (selection.state === "alone") kernel.tell("alone", {});
+    const shown = layersShown(model);
     followSelection(model, selection);
+    if (!same(shown, layersShown(model))) act.leavePartners(); // as a click here does
   }
 
   function draw(): void {
@@ -272,7 +273,7 @@ function mount(model: AnyModel, el: HTMLElement, signal: AbortSignal): void {
     show(picture.node, count === 0);
     if (count === 0) picture.update(shown);
     for (const part of parts) part.update(shown, beside);
-    arriving.update(kernelWords(kernel.state));
+    arriving.update(kernelWords(kernel));
     markRoot(root, model, shown, beside, kernel);
     if (count ? panels.drawn : picture.drawn) setAttribute(root, "data-ready", 1);
     acknowledge();

@@ -215,9 +215,9 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     shown = deriveShown(model, state, cells);
     if (shown.image?.name !== before) state.reading = state.wipe = null;
     state.last = shown.image?.name ?? state.last;
-    parts.head.update(headWords(model, shown, kernel.state));
+    parts.head.update(headWords(model, shown, kernel));
     for (const part of parts.list) part.update(shown);
-    parts.arriving.update(kernelWords(kernel.state) || model.get("_model")?.reason || "");
+    parts.arriving.update(kernelWords(kernel) || model.get("_model")?.reason || "");
     markRoot(root, model, shown, kernel);
     announce(selectionWords(shown));
     if (parts.picture.drawn) setAttribute(root, "data-ready", 1);

@@ -26,6 +26,7 @@ import { makeChooser } from "./explorer/chooser";
 import { makeFinder } from "./explorer/finder";
 import css from "./explorer/style.css";
 import { explainedWords, KEYS, silence, subtitle } from "./explorer/words";
+import { busyWords } from "./shared/answering";
 import { listKeys } from "./shared/head";
 import { type Host, makePart } from "./shared/parts";
 import { makePopover } from "./shared/popover";
@@ -115,15 +116,16 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
 
   function draw(): void {
     const found = model.get("_found") ?? {};
-    const quiet = silence(kernel.state);
+    const quiet = silence(kernel);
     setText(head.title, model.get("_title"));
     setText(head.sub, subtitle(found));
     head.chooser.update(found, kernel.state === "saved" ? "Another class needs a notebook." : quiet);
     finder.update(found, quiet);
     const chip = head.chip.lastElementChild;
-    if (chip) setText(chip, quiet);
-    setAttribute(head.chip, "title", quiet);
-    show(head.chip, quiet !== "");
+    const why = quiet || busyWords(kernel);
+    if (chip) setText(chip, why);
+    setAttribute(head.chip, "title", why);
+    show(head.chip, why !== "");
     setText(note, found.note ?? "");
     show(note, !!found.note);
     const references = model.get("_parts") ?? {};

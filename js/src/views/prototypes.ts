@@ -151,7 +151,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
       state.frame = null;
       shown = deriveShown(model, state);
     }
-    parts.head.update(headWords(model, shown, kernel.state));
+    parts.head.update(headWords(model, shown, kernel));
     markRoot(root, model, shown, kernel);
     for (const part of parts.list) part.update(shown);
     announce(selectionWords(shown));

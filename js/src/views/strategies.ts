@@ -164,7 +164,7 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal): void {
     shown = derive();
     if (shown.here !== here) state.mapped = null;
     here = shown.here;
-    parts.head.update(headWords(model, shown, kernel.state));
+    parts.head.update(headWords(model, shown, kernel));
     markRoot(root, model, shown, kernel);
     for (const part of parts.list) part.update(shown);
     if (parts.plot.drawn) setAttribute(root, "data-ready", 1);

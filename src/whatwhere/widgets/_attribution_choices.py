@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from whatwhere.widgets._layers import OWN, missing, own_score
+from whatwhere.widgets._layers import OWN, missing_in_all, own_score
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._view import WIRE
-from whatwhere.widgets.selection import first_known
+from whatwhere.widgets.selection import first_known, those_known
 
 if TYPE_CHECKING:
     from whatwhere.classes import ClassNames
@@ -26,14 +26,18 @@ class ChoosingMaps(LinkedView):
         Initial values of public traits.
     """
 
-    _mirrors = ("selected_image", "selected_class")
-    _followed = ("images", "class_id")
+    _mirrors = ("selected_image", "selected_class", "index", "layers")
+    _followed = ("images", "class_id", "layers")
 
     _class_names: ClassNames
     _runs: Runs
     _photo_of: dict[str, Photo]
     selected_class: Any
     selected_image: Any
+    index: Any
+    layers: Any
+
+    _missing = traitlets.Dict().tag(sync=True)
 
     def _agree(self, told: list[str]) -> None:
         """Agree with the selection: what was asked of the view holds, the rest is taken over."""
@@ -43,11 +47,17 @@ class ChoosingMaps(LinkedView):
             self._take_class(self.selection.class_id)
         if "selected_image" in told or not self.selection.images:
             self.selection.images = [self.selected_image]
+        if {"index", "layers"} & set(told):
+            self.selection.layers = self._layers_shown
+        else:
+            self._take_layers(self.selection.layers)
 
     def _follow(self, change: Any) -> None:
         """Take over what was selected elsewhere; what the view does not have leaves it as it is."""
         if change["name"] == "class_id":
             self._take_class(change["new"])
+        elif change["name"] == "layers":
+            self._take_layers(change["new"])
         else:
             self.selected_image = first_known(change["new"], self._photo_of) or self.selected_image
 
@@ -59,8 +69,38 @@ class ChoosingMaps(LinkedView):
         """Have the selection follow the view."""
         if name == "selected_class":
             self.selection.class_id = self.selected_class
+        elif name in ("index", "layers"):
+            self._tell_layers(name)
         elif self.selected_image != first_known(self.selection.images, self._photo_of):
             self.selection.images = [self.selected_image]
+
+    # `index` and `layers` are one choice: the list that the selection has of them. The browser reads and writes it by
+    # the same rules (`followLayers` in following.ts).
+
+    @property
+    def _layers_shown(self) -> list[str]:
+        """What is shown of a map, as the selection lists it."""
+        return list(self.layers) or [self.index]
+
+    def _known_layers(self, chosen: list[str]) -> list[str]:
+        """Return what the view has of the layers that are selected, in their own order; none leave it as it is."""
+        known = those_known(chosen, [name for name in WIRE["layers"] if name not in self._missing]) or []
+        return [name for name in WIRE["layers"] if name in known]
+
+    def _take_layers(self, chosen: list[str]) -> None:
+        known = self._known_layers(chosen)
+        if len(known) == 1:
+            self.index = known[0]  # first: as long as several are shown, it changes nothing that is seen
+        if known:
+            self.layers = known if len(known) > 1 else []
+
+    def _tell_layers(self, name: str) -> None:
+        shown, known = self._layers_shown, self._known_layers(self.selection.layers)
+        if name == "index" and self.layers:
+            if known != [self.index]:
+                self.send_state(name)  # nothing that is seen, and that the selection could tell of
+        elif shown != known:
+            self.selection.layers = shown
 
     def _settle_with_selection(self) -> None:
         """Show the photo that is selected, once it is there."""
@@ -71,22 +111,22 @@ class ChoosingMaps(LinkedView):
     @traitlets.validate("index")
     def _check_index(self, proposal: Any) -> str:
         index: str = proposal["value"]
-        lacking = [missing(each) for each in self._runs.methods.values()]
-        if all(index in each for each in lacking):
-            raise traitlets.TraitError(f"index: {lacking[0][index]}.")
+        lacking = missing_in_all(self._runs.methods.values())
+        if index in lacking:
+            raise traitlets.TraitError(f"index: {lacking[index]}.")
         return index
 
     @traitlets.validate("layers")
     def _check_layers(self, proposal: Any) -> list[str]:
         wanted: list[str] = proposal["value"]
-        lacking = [missing(each) for each in self._runs.methods.values()]
+        lacking = missing_in_all(self._runs.methods.values())
         if len(wanted) == 1:
             raise traitlets.TraitError(
                 f"layers: wanted two or more, or none, got {wanted!r}; view.index = {wanted[0]!r} shows one alone."
             )
         for name in wanted:
-            if all(name in each for each in lacking):
-                raise traitlets.TraitError(f"layers: {lacking[0][name]}.")
+            if name in lacking:
+                raise traitlets.TraitError(f"layers: {lacking[name]}.")
         if len(set(wanted)) < len(wanted):
             raise traitlets.TraitError(f"layers: wanted each of them once, got {wanted!r}.")
         return [name for name in WIRE["layers"] if name in wanted]

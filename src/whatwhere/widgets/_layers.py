@@ -9,7 +9,7 @@ import numpy as np
 from whatwhere.widgets._view import WIRE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -53,6 +53,23 @@ def missing(method: Sobol) -> dict[str, str]:
         The reason by the name of the layer.
     """
     return {} if method.first_order else {"first": _NO_FIRST}
+
+
+def missing_in_all(methods: Iterable[Sobol]) -> dict[str, str]:
+    """Say which layers none of several methods' records has.
+
+    Parameters
+    ----------
+    methods : iterable of Sobol
+        At least one.
+
+    Returns
+    -------
+    dict
+        The reason by the name of the layer.
+    """
+    first, *others = (missing(each) for each in methods)
+    return {name: reason for name, reason in first.items() if all(name in other for other in others)}
 
 
 def read_layer(record: Attribution, class_id: int, index: str, score: str) -> tuple[dict[str, Any], bytes]:

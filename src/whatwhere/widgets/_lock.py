@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -12,6 +13,8 @@ import traitlets
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
+
+_LATELY = 15.0  # seconds; a browser whose connection is back has read all states by then
 
 
 class WriteLock:
@@ -80,11 +83,14 @@ class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships
     """
 
     _write_lock: WriteLock
+    #: When each trait was last sent to the browser.
+    _said_at: dict[str, float]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Give the widget its lock before anything can be written."""
         widget: Self = super().__new__(cls, *args, **kwargs)
         widget._write_lock = WriteLock()
+        widget._said_at = {}
         return widget
 
     @traitlets.observe("comm")
@@ -126,6 +132,30 @@ class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships
         """
         with self._exclusive():
             return dict(super().get_state(key, drop_defaults))
+
+    def send_state(self, key: Any = None) -> None:
+        """Send traits to the browser, and note when.
+
+        Parameters
+        ----------
+        key : str or iterable of str, optional
+            Which; by default all.
+        """
+        names = self.keys if key is None else [key] if isinstance(key, str) else list(key)
+        self._said_at.update(dict.fromkeys(names, time.monotonic()))
+        super().send_state(None if key is None else names)
+
+    def say_again(self) -> None:
+        """Send what was sent of late once more.
+
+        A browser whose connection is back reads the states of all widgets, in another thread of the kernel: what was
+        sent meanwhile may have been overtaken by what was read before.
+        """
+        with self._exclusive():
+            lately = time.monotonic() - _LATELY
+            names = [name for name, at in list(self._said_at.items()) if at > lately]
+            if names:
+                super().send_state(names)
 
     def notify_change(self, change: Any) -> None:
         """Send a change to the browser and tell observers.

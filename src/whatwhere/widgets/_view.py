@@ -15,6 +15,7 @@ import anywidget
 import traitlets
 
 from whatwhere.widgets import _cells
+from whatwhere.widgets._heard import Heard
 from whatwhere.widgets._lock import LockedWidget
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class View(LockedWidget, anywidget.AnyWidget):
     #: Name of the method that answers each kind of message.
     _handlers: ClassVar[dict[str, str]] = {}
 
-    _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "set": "_on_set"}
+    _shared_handlers: ClassVar[dict[str, str]] = {"hello": "_on_hello", "back": "_on_back", "set": "_on_set"}
 
     _kernel = traitlets.Bool(True).tag(sync=True)
     #: How it is a part of another view: beside others, or on a page of its own. It leaves out what the others show.
@@ -93,6 +94,7 @@ class View(LockedWidget, anywidget.AnyWidget):
             raise TypeError(
                 f"{type(self).__name__}: unknown option {unknown[0]!r}; wanted one of {self.public_traits()}."
             )
+        self._heard_requests = Heard()
         super().__init__(**traits)
         opened.add(self)
         self.on_msg(self._receive)
@@ -200,19 +202,34 @@ class View(LockedWidget, anywidget.AnyWidget):
         **content : object
             What it says.
         """
-        self.send({"kind": kind, "rid": rid, "v": WIRE["version"], **content}, buffers=buffers)
+        message = {"kind": kind, "rid": rid, "v": WIRE["version"], **content}
+        self._heard_requests.answered(message, heavy=bool(buffers))
+        self.send(message, buffers=buffers)
 
     def _receive(self, _: View, content: Any, buffers: Any) -> None:
-        """Hand a message to its handler; handlers validate, enqueue and return. Unknown ones are ignored."""
+        """Hand a message to its handler; handlers validate, enqueue and return. Unknown ones are ignored.
+
+        After a lost connection the browser sends again what has no answer; what was heard before is only answered.
+        """
         kind = content.get("kind") if isinstance(content, dict) else None
         handler = {**self._shared_handlers, **self._handlers}.get(kind) if isinstance(kind, str) else None
         if handler is None:
             logger.debug("Ignored a message of unknown kind %r", kind)
             return
+        if not self._heard_requests.note(content):
+            answer = self._heard_requests.answer(content)
+            if answer is not None:
+                self.send(answer)
+            return
         getattr(self, handler)({**content, "buffers": buffers})
 
     def _on_hello(self, content: dict[str, Any]) -> None:
         self.reply("welcome", content.get("rid"))
+
+    def _on_back(self, content: dict[str, Any]) -> None:
+        """Say again what was said of late: a lost connection is back."""
+        self.say_again()
+        self._on_hello(content)
 
     def _set_for_user(self, name: str, value: Any) -> None:
         self.write(**{name: value})

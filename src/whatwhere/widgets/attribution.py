@@ -16,7 +16,7 @@ from whatwhere.widgets._attribution_photos import PAGE_PHOTO_BYTES, PHOTO_BYTES,
 from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands
 from whatwhere.widgets._gallery import Album
-from whatwhere.widgets._layers import OWN, own_score, stored_layers
+from whatwhere.widgets._layers import OWN, missing_in_all, own_score, stored_layers
 from whatwhere.widgets._maps import encode_maps
 from whatwhere.widgets._methods import check_records, read_methods
 from whatwhere.widgets._partners import Partners
@@ -57,7 +57,7 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
         after the options in which they differ. Records, as `Sobol.run` returns them, are shown without being computed
         again; records of equal methods belong together.
     selection : Selection, optional
-        Photo and class that are chosen, shared with other views; by default one of its own.
+        Photo, class and layers that are chosen, shared with other views; by default one of its own.
     **traits : object
         Initial values of the attributes below.
 
@@ -79,10 +79,11 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
     index : {"total", "first", "slope", "error"}
         What is drawn: the total-order index, the first-order index (of a method that was asked for it), the slope,
         which has a sign, or the standard error of the total-order index. See `Attribution.values` and
-        `Attribution.standard_error`.
+        `Attribution.standard_error`. It is ``selection.layers`` where that is one.
     layers : list of str
-        Two or more of these that stand side by side, each with its own colours; empty, the default, shows `index`
-        alone. Several methods stand side by side by themselves, as long as none of them is selected.
+        Two or more of these that stand side by side, each with its own colours, ``selection.layers``; empty, the
+        default, shows `index` alone. Several methods stand side by side by themselves, as long as none of them is
+        selected.
     score : {"logit", "softmax", "log_softmax", "margin", "own"}
         What of the class is explained, by default the method's; "own" is each method's own, where that is a function or
         they differ.
@@ -183,6 +184,7 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
         told = [name for name in self._mirrors if name in traits]
         traits.setdefault("selected_image", first_known(shared.images, photos) or next(iter(photos)))
         super().__init__(**traits)
+        self._missing = missing_in_all(self.methods.values())
         self._agree(told)
         self._begin_to_follow()
         self.write(
@@ -391,6 +393,8 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
     def _on_selection(self, change: Any) -> None:
         """Tell the selection, compute what is now shown, and store the class that is now explained."""
         self._tell_selection(change["name"])
+        if change["name"] in ("index", "layers"):
+            return
         if change["name"] == "selected_image" and change["new"] not in self._jobs:
             return
         self._show_selected()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import traitlets
 
+from whatwhere.widgets._heard import Heard
 from whatwhere.widgets._lock import LockedWidget
 from whatwhere.widgets._traits import IdTrait
+from whatwhere.widgets._view import WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -19,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 IdT = TypeVar("IdT", int, str)
 
-FIELDS: Final = ("class_id", "concepts", "images", "layer")
+FIELDS: Final = ("class_id", "concepts", "images", "layers")
 
 
 class Selection(LockedWidget):
@@ -38,8 +40,9 @@ class Selection(LockedWidget):
         Concepts, in the order in which they were chosen.
     images : list of str
         Names of photos. A view that shows one photo shows the first of them that it has.
-    layer : str or None
-        Layer that is looked at.
+    layers : list of {"total", "first", "slope", "error"}
+        What is looked at of maps: one layer is shown alone, several stand side by side. While there is none, each view
+        shows its own. See `AttributionView.index`.
     by : {"program", "user"}
         Who made the last change: a person in a view, or code. Observers find it set already.
 
@@ -52,8 +55,8 @@ class Selection(LockedWidget):
 
     Notes
     -----
-    A view that does not have what is selected stays as it is. Lists are replaced, not edited: ``selection.images =
-    [*selection.images, "cup"]`` is noticed, ``selection.images.append("cup")`` is not.
+    A view that does not have what is selected stays as it is; one that has a part of it shows that. Lists are replaced,
+    not edited: ``selection.images = [*selection.images, "cup"]`` is noticed, ``selection.images.append("cup")`` is not.
 
     Examples
     --------
@@ -67,7 +70,7 @@ class Selection(LockedWidget):
     class_id = IdTrait(None, allow_none=True).tag(sync=True)
     concepts: traitlets.List[Any] = traitlets.List(IdTrait()).tag(sync=True)
     images: traitlets.List[Any] = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    layer = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    layers: traitlets.List[Any] = traitlets.List(traitlets.Enum(WIRE["layers"])).tag(sync=True)
     by = traitlets.Enum(("program", "user"), "program", read_only=True).tag(sync=True)
 
     #: The browser's last request that is applied; with it, one message both tells and answers.
@@ -77,6 +80,7 @@ class Selection(LockedWidget):
         unknown = sorted(set(chosen) - set(FIELDS))
         if unknown:
             raise TypeError(f"Selection: unknown option {unknown[0]!r}; wanted one of {list(FIELDS)}.")
+        self._heard_requests = Heard()
         self._by_user: set[str] = set()
         self._views: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closes = False
@@ -226,10 +230,21 @@ class Selection(LockedWidget):
         return f"Selection({told})"
 
     def _receive(self, _: Selection, content: Any, buffers: Any) -> None:
-        """Apply what a person chose in a view; the change itself, with its stamp, is the answer."""
+        """Apply what a person chose in a view; the change itself, with its stamp, is the answer.
+
+        After a lost connection the browser sends again what has no answer; what was heard before is only answered.
+        """
         del buffers
-        if not isinstance(content, dict) or content.get("kind") != "set":
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "back":
+            self.say_again()
+            return
+        if kind != "set":
             logger.debug("Ignored a message that is not understood: %r", content)
+            return
+        if not self._heard_requests.note(content):
+            self._stamp = str(content.get("rid"))
+            self.send_state("_stamp")  # it may be the last one already
             return
         traits = content.get("traits")
         wanted = {name: value for name, value in _items(traits) if name in FIELDS}

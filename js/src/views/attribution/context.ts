@@ -11,10 +11,7 @@ export interface Actions {
   /** Sets a public trait and draws at once; saved once the person rests. */
   adjust(name: "opacity" | "threshold", value: number): void;
   /** Sets a public trait, draws and saves. */
-  choose<K extends "colormap" | "index" | "score" | "scale" | "selected_method">(
-    name: K,
-    value: PublicTraits[K],
-  ): void;
+  choose<K extends "colormap" | "score" | "scale" | "selected_method">(name: K, value: PublicTraits[K]): void;
   /** Shows layers side by side; one of them, alone; none, the one that was shown before. */
   layOut(layers: readonly LayerName[]): void;
   /** Looks for the cells that a cell acts together with; for the one that is shown already, goes back. */

@@ -6,7 +6,7 @@ import { COLORMAPS, type LayerName, SCORES } from "../../core/wire";
 import { makeAbout, makePopover } from "../shared/popover";
 import type { Context, Part } from "./context";
 import { makeLegend } from "./legend";
-import { LAYERS, layersOf, type Shown } from "./state";
+import { isOneMethod, LAYERS, layersOf, type Shown } from "./state";
 import { COARSE, headingWords, rowsWords, SCORE_NAMES, surenessWords } from "./words";
 
 /** Makes the heading: what the map answers, and how it was made. */
@@ -117,7 +117,7 @@ function makeLayers({ model, act, signal }: Context, saver: HTMLElement): Part {
   const isOpen = (button: HTMLElement) => button.getAttribute("aria-disabled") !== "true";
   const nameOf = (button: HTMLElement) => button.dataset.key as LayerName;
   const choose = (button: HTMLElement) => {
-    if (isOpen(button)) act.choose("index", nameOf(button));
+    if (isOpen(button)) act.layOut([nameOf(button)]);
   };
   const tick = (button: HTMLElement) => {
     const name = nameOf(button);
@@ -143,11 +143,9 @@ function makeLayers({ model, act, signal }: Context, saver: HTMLElement): Part {
   return {
     node: h("div", {}, h("div", { class: "row" }, group, why), h("div", { class: "row" }, spread, saver)),
     update(shown, panels) {
-      const methods = model.get("_methods") ?? [];
-      const alone = methods.length < 2 || Boolean(model.get("selected_method"));
-      const layers = alone ? layersOf(model) : [];
+      const layers = layersOf(model);
       const many = layers.length > 0;
-      show(spread, alone);
+      show(spread, isOneMethod(model));
       setAttribute(spread, "aria-pressed", many ? "true" : "false");
       setAttribute(spread, "title", many ? "Goes back to one of them" : "Shows several of them");
       setAttribute(group, "role", many ? "group" : "radiogroup");

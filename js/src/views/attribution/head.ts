@@ -19,7 +19,7 @@ export function makeHead(context: Context): Part & Pick<Head, "toggleKeys"> {
         subtitle: subtitle(model.get("_images")?.length ?? 0, model.get("_methods")?.length ?? 1),
         status: statusWords(status, several ? null : shown.map),
         verb: jobVerb(status),
-        silence: kernelWords(kernel.state),
+        silence: kernelWords(kernel),
         computing: status.state === "computing",
         done: status.state === "done",
         progress: progressOf(status),

@@ -83,7 +83,7 @@ export function makeOther(context: Context): Part {
       image = shown.image?.name ?? "";
       field.disabled = !kernel.reachable;
       if (field.disabled && message.textContent === ASKING) say("");
-      setAttribute(field, "title", kernelWords(kernel.state) || null);
+      setAttribute(field, "title", kernelWords(kernel) || null);
     },
   };
 }

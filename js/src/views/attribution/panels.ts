@@ -45,7 +45,7 @@ function makePanel(context: Context, photos: PhotoStore, saver: Saver): Panel {
   const { model, act, signal, state } = context;
   const open = () => {
     const layer = LAYERS.find(([, label]) => layersOf(model).length > 0 && label === shown?.label)?.[0];
-    if (layer) act.choose("index", layer);
+    if (layer) act.layOut([layer]);
     else act.choose("selected_method", shown?.label ?? "");
   };
   const own: Context = {

@@ -149,8 +149,13 @@ export function methodOf(model: AnyModel): number {
   return Math.max(0, (model.get("_methods") ?? []).indexOf(model.get("selected_method") ?? ""));
 }
 
+/** Whether maps are of one method, and not of several side by side. */
+export const isOneMethod = (model: AnyModel): boolean =>
+  (model.get("_methods") ?? []).length < 2 || Boolean(model.get("selected_method"));
+
 /** What stands side by side of one method; nothing where one layer is shown alone. */
-export const layersOf = (model: AnyModel): readonly LayerName[] => model.get("layers") ?? [];
+export const layersOf = (model: AnyModel): readonly LayerName[] =>
+  isOneMethod(model) ? (model.get("layers") ?? []) : [];
 
 /** How far several computations are, as one. */
 export function joinStatus(all: readonly Status[]): Status {
@@ -191,7 +196,7 @@ export function statusOf(model: AnyModel, name: string): Status | undefined {
  */
 export function derivePanels(model: AnyModel, stores: Stores, left = ""): Shown[] {
   const methods = model.get("_methods") ?? [];
-  const alone = methods.length < 2 || Boolean(model.get("selected_method"));
+  const alone = isOneMethod(model);
   const layers = layersOf(model);
   if (alone && layers.length === 0) return [];
   const method = methodOf(model);

@@ -14,21 +14,18 @@ import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { Plane } from "../../core/planes";
 import type { MapInfo, ScoreName, Status } from "../../core/wire";
+import { type Answering, silenceWords } from "../shared/answering";
 import { layersOf, type Partners, type Shown } from "./state";
 
 const DOT = " · ";
 
-export const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
 export const SAVED = "Saved page: stored classes and images work; computing needs a notebook.";
 export const FLAT = "The score does not move when this image is masked";
 export const OUTSIDE = "not seen: the model's crop ends here";
 export const COARSE = "Preview from coarse blocks: a block carries at least what its cells do, up to chance.";
 
 /** What the kernel's silence means, or nothing. */
-export function kernelWords(state: KernelState): string {
-  if (state === "saved") return SAVED;
-  return state === "silent" ? SILENT : "";
-}
+export const kernelWords = (kernel: Answering): string => silenceWords(kernel, SAVED);
 
 /** The status line. */
 export function statusWords(status: Status, map: MapInfo | null): string {

@@ -50,7 +50,7 @@ export function makeActions(
   ): void {
     if (selection.state === "shared") {
       selection.set(chosen);
-      kernel.poke();
+      kernel.askedBeside();
     } else writer.set(name, value);
   }
   function select(ids: number[]): void {

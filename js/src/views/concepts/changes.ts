@@ -45,7 +45,7 @@ function makeAsker({ model, kernel, act, signal }: Context): (image: string) => 
     if (key === answered) return { classes: old, words: refused };
     const given = model.get("_model");
     if (!given?.given) return { classes: old, words: given?.reason ?? "" };
-    if (!kernel.reachable) return { classes: old, words: kernelWords(kernel.state) };
+    if (!kernel.reachable) return { classes: old, words: kernelWords(kernel) };
     if (Object.keys(scales).length === 0 && !old) return { classes: null, words: "" };
     if (!underWay) void ask(image, scales, key);
     return { classes: old, words: "Asking the network…" };

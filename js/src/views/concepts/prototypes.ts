@@ -94,7 +94,7 @@ export function makeGrowing({ model, kernel, act, signal }: Context): Part {
       const told = growingWords(growing, kernel.state);
       active = growing.state === "computing" && kernel.reachable;
       const possible = kernel.state !== "saved" && told.verb !== "";
-      const reason = growing.reason || kernelWords(kernel.state);
+      const reason = growing.reason || kernelWords(kernel);
       setText(button, told.verb);
       show(button, possible);
       button.disabled = !active && reason !== "";

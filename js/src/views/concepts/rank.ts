@@ -43,7 +43,7 @@ export function makeRank({ model, kernel, state, act, signal }: Context): Part {
       const given = model.get("_model");
       show(node, bank !== null && kernel.state !== "saved");
       if (!bank) return;
-      const reason = given?.rank || kernelWords(kernel.state);
+      const reason = given?.rank || kernelWords(kernel);
       const most = Math.max(given?.most ?? 0, bank.ids.length);
       const value = draft ?? state.rank ?? bank.ids.length;
       setAttribute(input, "max", most);

@@ -50,7 +50,7 @@ export function makeSplit({ model, kernel, signal }: Context): Part {
       const given = model.get("_model");
       show(node, kernel.state !== "saved" && Boolean(bank?.complete) && opened !== null && !opened.dead);
       const many = opened !== null && opened.parts.length > 1;
-      const reason = many ? APART_FIRST : given?.split || given?.reason || kernelWords(kernel.state);
+      const reason = many ? APART_FIRST : given?.split || given?.reason || kernelWords(kernel);
       button.disabled = reason !== "";
       setAttribute(button, "title", reason || "Finds what it is made of at an earlier layer");
       if (opened && opened.id !== id) {

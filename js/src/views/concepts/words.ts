@@ -13,13 +13,13 @@ import type {
 import { amount, count, counted, percent, remaining, signed } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
+import { type Answering, silenceWords } from "../shared/answering";
 import type { HeadWords } from "../shared/head";
 import { type Piece, PRESENT, restOf, shareOf } from "./evidence_sums";
 import type { Concept, Layer, Shown } from "./state";
 
 const DOT = " · ";
 
-const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
 const SAVED = "Saved page: concepts, photos and stored maps work; computing needs a notebook.";
 const AWAITED = "Photos come once the concepts are found";
 export const OUTSIDE = "not seen: the model's crop ends here";
@@ -91,10 +91,7 @@ export function rankWords(count: number, wanted: number | null, most: number): s
 }
 
 /** What the kernel's silence means, or nothing. */
-export function kernelWords(state: KernelState): string {
-  if (state === "saved") return SAVED;
-  return state === "silent" ? SILENT : "";
-}
+export const kernelWords = (kernel: Answering): string => silenceWords(kernel, SAVED);
 
 const STAGES: Record<string, string> = {
   queued: "Queued",
@@ -140,7 +137,7 @@ export function targetWords(target: string): string {
 }
 
 /** What the head says. */
-export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: KernelState): HeadWords {
+export function headWords(model: AnyModel<ConceptTraits>, shown: Shown, kernel: Answering): HeadWords {
   const { status, bank } = shown;
   const target = targetWords(model.get("_target"));
   const found = bank ? counted(bank.ids.length, "concept") : "Concepts";

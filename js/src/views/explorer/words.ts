@@ -1,6 +1,8 @@
 /** What an Explorer says. */
 import type { Found } from "../../core/explorer_wire";
-import type { KernelState } from "../../core/kernel";
+import { type Answering, silenceWords } from "../shared/answering";
+
+const SAVED = "Saved page: what is here still reacts; computing more needs a notebook.";
 
 export const KEYS: readonly [string[], string][] = [
   [["Tab"], "to the next control, and from one part to the next"],
@@ -37,7 +39,4 @@ export function explainedWords(found: Partial<Found>): string {
 }
 
 /** What the kernel's silence means; empty if it answers. */
-export function silence(state: KernelState): string {
-  if (state === "saved") return "Saved page: what is here still reacts; computing more needs a notebook.";
-  return state === "silent" ? "No kernel: what is here still reacts, nothing new is computed." : "";
-}
+export const silence = (kernel: Answering): string => silenceWords(kernel, SAVED);

@@ -1,13 +1,12 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 import { count, counted, amount as plainAmount, remaining } from "../../core/format";
-import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { ExampleInfo, ExamplesInfo, ProtoTraits } from "../../core/proto_wire";
+import { type Answering, silenceWords } from "../shared/answering";
 import type { HeadWords } from "../shared/head";
 import { type Proto, type Shown, worthOf } from "./state";
 
 const DOT = " · ";
-const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
 const SAVED = "Saved page: prototypes, photos and frames work; computing needs a notebook.";
 
 export const KEYS: readonly [string[], string][] = [
@@ -43,10 +42,7 @@ export const CAUTIONS: readonly [string, string][] = [
 ];
 
 /** What the kernel's silence means, or nothing. */
-export function kernelWords(state: KernelState): string {
-  if (state === "saved") return SAVED;
-  return state === "silent" ? SILENT : "";
-}
+export const kernelWords = (kernel: Answering): string => silenceWords(kernel, SAVED);
 
 function statusWords({ status, protos, growing, here }: Shown): string {
   const left = status.eta === null ? "" : DOT + remaining(status.eta);
@@ -67,7 +63,7 @@ function statusWords({ status, protos, growing, here }: Shown): string {
 }
 
 /** What the head says. */
-export function headWords(model: AnyModel<ProtoTraits>, shown: Shown, kernel: KernelState): HeadWords {
+export function headWords(model: AnyModel<ProtoTraits>, shown: Shown, kernel: Answering): HeadWords {
   const { status, protos, faces } = shown;
   const share = status.total > 0 ? Math.min(1, status.done / status.total) : 0;
   const verbs = {

@@ -1,7 +1,7 @@
 /** The head: what this is, how far it is, and the button that starts and stops. */
 import { h, icon, on, setAttribute, setText, show } from "../../core/dom";
-import type { Kernel } from "../../core/kernel";
 import { announcer } from "../../core/timing";
+import { type Answering, busyWords, shortWords, unheardWords } from "./answering";
 import { makePopover } from "./popover";
 
 /** A screen reader hears of progress at most this often, in milliseconds. */
@@ -31,7 +31,7 @@ export interface Head {
 }
 
 interface Context {
-  kernel: { readonly state: Kernel["state"] };
+  kernel: Answering & { expect(progress: boolean): void };
   act: { start(): void; stop(): void };
   signal: AbortSignal;
 }
@@ -90,23 +90,27 @@ export function makeHead(context: Context, list: readonly [string[], string][]):
     toggleKeys: () => popover.toggle(),
     update(words) {
       computing = words.computing;
+      kernel.expect(computing);
+      const unheard = computing ? unheardWords(kernel) : "";
+      const told = unheard || words.status;
       setText(title, words.title);
       setText(sub, words.subtitle);
-      setText(status, words.status);
-      announce(words.status);
+      setText(status, told);
+      announce(told);
       setText(job, words.verb);
       show(job, words.verb !== "" && kernel.state !== "saved");
       job.disabled = words.silence !== "";
       setAttribute(job, "title", words.silence || null);
       const share = Math.round(100 * words.progress);
       bar.style.width = words.done ? "0%" : `${share}%`;
-      setAttribute(progress, "data-on", computing ? 1 : 0);
+      setAttribute(progress, "data-on", computing && !unheard ? 1 : 0);
       setAttribute(progress, "aria-valuenow", share);
-      setAttribute(progress, "aria-valuetext", words.status);
-      setText(chipText, words.silence);
-      setAttribute(chip, "data-short", kernel.state === "silent" ? "No kernel" : null);
-      setAttribute(chip, "title", words.silence);
-      show(chip, words.silence !== "");
+      setAttribute(progress, "aria-valuetext", told);
+      const why = words.silence || busyWords(kernel);
+      setText(chipText, why);
+      setAttribute(chip, "data-short", shortWords(kernel));
+      setAttribute(chip, "title", why);
+      show(chip, why !== "");
     },
   };
 }

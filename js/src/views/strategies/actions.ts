@@ -33,7 +33,7 @@ export function makeActions(
   ): void {
     if (selection.state === "shared") {
       selection.set(chosen);
-      kernel.poke();
+      kernel.askedBeside();
     } else writer.set(name, value);
     redraw.now();
     writer.save();

@@ -16,7 +16,7 @@ export function takeSnapshot(
   const { points, graph, concepts, counts } = shown;
   const { clientWidth: width, clientHeight: height } = plot.frame;
   if (!points || !graph || width === 0) return null;
-  const head = headWords(model, shown, kernel.state);
+  const head = headWords(model, shown, kernel);
   const used = concepts.filter(({ row }) => (counts[row] ?? 0) > 0);
   const most = Math.max(1, ...used.map(({ row }) => counts[row] ?? 0));
   const legend = used.map((concept: Concept) => {

@@ -1,15 +1,14 @@
 /** Sentences. All of them, so that they can be read, and changed, in one place. */
 import { count, counted, percent, remaining, signed } from "../../core/format";
-import type { KernelState } from "../../core/kernel";
 import type { AnyModel } from "../../core/model";
 import type { Counting, Rate, Rule, StrategyTraits } from "../../core/strategy_wire";
+import { type Answering, silenceWords } from "../shared/answering";
 import type { HeadWords } from "../shared/head";
 import { OPEN, type Points, RIGHT, WRONG } from "./points";
 import type { Concept, Shown } from "./state";
 import { type Compared, differenceOf, LEAST, type Line } from "./sums";
 
 const DOT = " · ";
-const SILENT = "No kernel answers. What is drawn still works; run the cell again to compute more.";
 const SAVED = "Saved page: photos, concepts and sums work; computing needs a notebook.";
 
 export const KEYS: readonly [string[], string][] = [
@@ -32,10 +31,7 @@ export const MARKS: readonly [number, string][] = [
 ];
 
 /** What the kernel's silence means, or nothing. */
-export function kernelWords(state: KernelState): string {
-  if (state === "saved") return SAVED;
-  return state === "silent" ? SILENT : "";
-}
+export const kernelWords = (kernel: Answering): string => silenceWords(kernel, SAVED);
 
 /** A number of logits with a real minus sign. */
 export function logits(value: number): string {
@@ -71,7 +67,7 @@ function statusWords({ status, points }: Shown): string {
 }
 
 /** What the head says. */
-export function headWords(model: AnyModel<StrategyTraits>, shown: Shown, kernel: KernelState): HeadWords {
+export function headWords(model: AnyModel<StrategyTraits>, shown: Shown, kernel: Answering): HeadWords {
   const { status, graph, points, concepts } = shown;
   const verbs = {
     empty: points ? "" : "Run",

@@ -3,7 +3,7 @@
 GNU's runtime keeps threads for every thread that ever computed, and counts them all. Once they are more than the cores,
 those that compute no longer wait a moment for the next operation but sleep, and to wake them takes longer than most
 operations of a network. So a main thread that has run a network once makes every later run in a worker slower, although
-it is idle itself: 13 ms an image of EfficientNet-Lite0 on two cores, and 7 once the main thread's are given back.
+it is idle itself: 10.7 ms an image of EfficientNet-Lite0 on two cores, and 6.1 once the main thread's are given back.
 """
 
 from __future__ import annotations

@@ -229,12 +229,22 @@ def test_a_network_that_takes_another_size_is_refused_when_the_model_is_made():
     assert made.size == (64, 64)
 
 
-def test_memory_that_runs_out_is_not_called_a_wrong_size(toy):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GiB)"),
+    ],
+)
+def test_memory_that_runs_out_is_not_called_a_wrong_size(toy, error):
     def f(_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error)) as raised:
         toy(f)
+    assert raised.value is error
 
 
 class Wrapped(torch.nn.Module):

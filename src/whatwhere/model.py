@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from whatwhere.classes import ClassNames
+from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.nets.outputs import probabilities, read_output
 from whatwhere.nets.plan_memory import recall, remember
 from whatwhere.nets.plans import Plan, Runner, default_plan
@@ -510,9 +511,9 @@ class VisionModel:
         with self.computing():
             try:
                 answer = self.net(example)
-            except (torch.OutOfMemoryError, MemoryError):
-                raise
             except Exception as error:  # whatever the network raises: it says little to who gave a wrong size
+                if is_out_of_memory(error):
+                    raise
                 height, width = self.input_size
                 raise ValueError(
                     f"net: {self.name} cannot be run on what its preprocessing makes of a photo, an image of {height} "

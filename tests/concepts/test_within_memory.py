@@ -54,7 +54,7 @@ def test_a_factorisation_goes_on_in_smaller_parts(small, pictures, monkeypatch, 
     assert_alike(bank, wanted)
 
 
-def test_what_was_found_before_memory_ran_out_is_not_lost(small, pictures, monkeypatch):
+def test_what_was_found_before_memory_ran_out_is_not_lost(monkeypatch):
     """The first directions after it are no worse than the last before."""
     Memory(monkeypatch, most=60, after=12)
     rows = torch.rand(200, 12, generator=torch.Generator().manual_seed(0)) ** 3
@@ -62,7 +62,6 @@ def test_what_was_found_before_memory_ran_out_is_not_lost(small, pictures, monke
     (again,) = [k for k in range(1, len(iterations)) if iterations[k] == 0]
     assert 3 < again < len(errors) - 1
     assert errors[again] <= errors[again - 1] * (1 + 1e-6)
-    del small, pictures
 
 
 @pytest.mark.parametrize("kind", EXTRACTORS)

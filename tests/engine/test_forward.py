@@ -7,9 +7,10 @@ import torchvision
 from torch import nn
 
 import whatwhere as ww
-from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch, is_out_of_memory
+from whatwhere.engine.forward import BatchHalved, Landing, MaskedForward, even_batch
 from whatwhere.engine.masks import cell_index
 from whatwhere.engine.patches import patch_embedding, token_cells
+from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.pixels.images import read_photo
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -166,6 +166,16 @@ def test_a_device_without_right_transforms_falls_back_to_the_cpu_and_says_so_onc
     assert Canvas(PHOTO_LAW, (24, 18)).fallback  # and warns no more: warnings are errors here
 
 
+def test_a_device_that_is_full_is_not_taken_for_one_without_transforms(other_device):
+    def full(_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    other_device(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Canvas(PHOTO_LAW, (24, 18))
+    assert not Canvas(PHOTO_LAW, (24, 18)).fallback  # looked at anew
+
+
 def test_the_record_and_the_view_say_that_the_device_fell_back(other_device, small, quick, tmp_path):
     fault, why = FAULTS[1]
     expected = quick.run(small, "hen", progress=False)

@@ -319,7 +319,7 @@ def test_close_gives_memory_back_and_stops(model, images):
     view.close()
     until(lambda: not job.active)
     until(lambda: job.record is None)
-    with pytest.raises(RuntimeError, match="was closed with its view"):
+    with pytest.raises(RuntimeError, match="This AttributionView was closed; make a new one"):
         view.start()
 
 

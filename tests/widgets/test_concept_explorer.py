@@ -960,7 +960,7 @@ def test_close_gives_memory_back_and_leaves_the_given_job(made, pictures):
         return gone() is None
 
     until(collected)
-    with pytest.raises(RuntimeError, match="closed with its view"):
+    with pytest.raises(RuntimeError, match="This ConceptExplorer was closed; make a new one"):
         view.start()
     job = method.submit(model, pictures)
     shown = ww.ConceptExplorer(job, model)

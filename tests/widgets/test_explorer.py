@@ -16,6 +16,7 @@ import whatwhere as ww
 import whatwhere.widgets.explorer
 from whatwhere.widgets._view import WIRE
 from whatwhere.widgets.explorer import find_name
+from whatwhere.workers import worker
 
 PATIENCE = 30
 METHOD = ww.Sobol(grid=3, rows=4)
@@ -367,7 +368,7 @@ def test_a_first_map_that_comes_after_the_page_was_closed_starts_nothing(explore
     explorer = explore(pictures((9, 0, 0)))
     explorer._page.close()  # as another class does, or the end of the view
     explorer.start()
-    until(lambda: explorer._mapped)
+    until(lambda: explorer._mapped and worker(str(explorer._model.device)).idle)
     assert not caplog.records
 
 

@@ -12,6 +12,8 @@ from whatwhere.widgets._lock import WriteLock
 class Speaker:
     """Something that says what is new under a lock, as views do."""
 
+    _gone = False
+
     def __init__(self):
         self.said = []
 
@@ -50,6 +52,14 @@ def test_what_is_said_while_something_is_said_comes_after_it():
 
     lock.say(Nested(), "first")
     assert order == ["first", "second"]
+
+
+def test_who_has_gone_says_nothing_more():
+    lock, speaker = WriteLock(), Speaker()
+    with lock.held():
+        elsewhere(lambda: lock.say(speaker, "news"))
+        speaker._gone = True
+    assert speaker.said == []
 
 
 def test_an_exception_leaves_the_lock_free():

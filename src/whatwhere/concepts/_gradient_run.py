@@ -11,8 +11,8 @@ import torch
 from whatwhere.concepts.coder import pooled
 from whatwhere.concepts.maps import ConceptMaps, code_maps
 from whatwhere.engine._rows import wide
-from whatwhere.engine.forward import is_out_of_memory
 from whatwhere.jobs import Step
+from whatwhere.nets.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

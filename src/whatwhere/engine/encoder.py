@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 
-from whatwhere.engine.forward import is_out_of_memory
 from whatwhere.nets.cut import same_but_for_rounding
 from whatwhere.nets.dataflow import tensors_in
+from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.nets.outputs import read_output
 from whatwhere.nets.probe import output_beside, output_until
 

@@ -12,6 +12,7 @@ import torch
 
 from whatwhere.engine.masks import cell_sides
 from whatwhere.engine.patches import TokenBlend
+from whatwhere.nets.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from whatwhere.nets.plans import Plan
     from whatwhere.pixels.images import Pixels
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 _IN_FLIGHT = 2  # batches queued on a GPU beyond the one that runs: enough to keep it busy, few enough to stop soon
 
 
@@ -372,25 +372,6 @@ class _Clock:
 
 def _event(*, timed: bool = False) -> Any:
     return torch.cuda.Event(enable_timing=timed)  # type: ignore[no-untyped-call]
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on any device.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-
-    Returns
-    -------
-    bool
-        True for PyTorch's own error and for what its CPU and MPS allocators say.
-    """
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    words = str(error).lower()
-    return any(said in words for said in _NO_MEMORY)
 
 
 def even_batch(total: int, largest: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from whatwhere.engine.forward import is_out_of_memory
+from whatwhere.nets.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

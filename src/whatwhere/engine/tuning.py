@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from whatwhere.engine.baseline import mean_colour
-from whatwhere.engine.forward import is_out_of_memory
 from whatwhere.engine.masks import cell_index
 from whatwhere.engine.sampling import nested_net
+from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.nets.plans import Plan, Runner
 from whatwhere.pixels.images import read_photo
 

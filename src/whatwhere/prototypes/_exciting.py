@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from whatwhere.engine.forward import is_out_of_memory
 from whatwhere.jobs import Step
+from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.pixels.images import Photo, iterate_images, name_images, read_photo
 from whatwhere.prototypes._reading import Reader
 from whatwhere.prototypes.examples import Example, Examples

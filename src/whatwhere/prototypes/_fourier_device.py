@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import torch
 
+from whatwhere.nets.memory import is_out_of_memory
+
 _SAME = 1e-4  # of a round trip, and of the transform itself over its largest number
 _SIZE = (24, 18)
 _CPU = torch.device("cpu")
@@ -42,6 +44,11 @@ def fourier_device(device: torch.device) -> FourierDevice:
     FourierDevice
         It, or the CPU and why. Looked at, and said, once a process.
 
+    Raises
+    ------
+    RuntimeError
+        If the device has no memory left to look; that is not kept.
+
     Warns
     -----
     UserWarning
@@ -62,7 +69,9 @@ def _fault(device: torch.device) -> str:
         waves = torch.fft.rfft2(image.to(device))
         back = torch.fft.irfft2(waves, s=_SIZE).cpu()
         found = waves.cpu()
-    except (RuntimeError, NotImplementedError) as error:  # what torch raises for an operation that a device lacks
+    except RuntimeError as error:  # also NotImplementedError: what torch raises for an operation that a device lacks
+        if is_out_of_memory(error):
+            raise  # that passes, and what is found here is kept
         said = str(error).strip().partition("\n")[0]
         return f"the device {str(device)!r} has none ({type(error).__name__}: {said[:200]})"
     wanted = torch.fft.rfft2(image)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from whatwhere.engine.forward import is_out_of_memory
+from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.prototypes._reading import Reader
 from whatwhere.prototypes.views import cut_out
 

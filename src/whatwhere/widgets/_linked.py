@@ -43,14 +43,14 @@ class LinkedView(View):
         shared: Selection = self._selection
         return shared
 
-    def close(self) -> None:
-        """Leave the selection, which closes with its last view, and disconnect from the browser."""
+    def _let_go(self) -> None:
+        """Leave the selection, which closes with its last view."""
         if self._following:
             self._following = False
             self.selection.unobserve(self._follow, list(self._followed))
         if "_selection" in self._trait_values:
             self.selection.leave(self)
-        super().close()
+        super()._let_go()
 
     def _join(self, selection: Selection | None) -> Selection:
         """Take part in a selection, or a new one; before the view's own traits are set, since the lock is shared."""

@@ -59,8 +59,9 @@ class WriteLock:
                     return
                 if self._behind:  # taken out under the lock only
                     widget, key = self._behind.pop()
-                    with self._deeper():
-                        widget._say_now(key)  # noqa: SLF001  # a widget of this module
+                    if not widget._gone:  # noqa: SLF001  # a widget of this module
+                        with self._deeper():
+                            widget._say_now(key)  # noqa: SLF001
             finally:
                 self._lock.release()
 
@@ -85,6 +86,8 @@ class LockedWidget(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets ships
     _write_lock: WriteLock
     #: When each trait was last sent to the browser.
     _said_at: dict[str, float]
+    #: Whether it was closed: what a job still had to say of it is left unsaid.
+    _gone = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Give the widget its lock before anything can be written."""

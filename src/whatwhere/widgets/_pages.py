@@ -203,7 +203,7 @@ class Page:
     def __init__(self, pages: Pages, wanted: Wanted, selection: Selection, moved: Callable[[], None]) -> None:
         self.wanted, self._pages, self._moved = wanted, pages, moved
         self._running = self._closed = False
-        self._ending = threading.Lock()  # the worker starts a page, and meanwhile somebody closes it
+        self._ending = threading.RLock()  # the worker starts a page, and meanwhile somebody stops or closes it
         self.settled = wanted != "main"
         self.target: int | None = None if wanted == "main" else wanted
         model, device = pages.model, str(pages.model.device)
@@ -254,7 +254,8 @@ class Page:
 
     def stop(self) -> None:
         """Stop both jobs; what there is stays."""
-        self._running = False
+        with self._ending:
+            self._running = False
         self.what.stop()
         self.why.stop()
 
@@ -277,7 +278,9 @@ class Page:
         self.target, self.settled = target, True
 
     def _on_step(self, job: Job[Any]) -> None:
-        waiting = isinstance(self._graph, Job) and self._graph.state in ("idle", "stopped")
-        if job is self._bank and job.state == "done" and waiting and self._running:
-            self.why.start()
+        if job is self._bank and job.state == "done":
+            with self._ending:
+                waiting = isinstance(self._graph, Job) and self._graph.state in ("idle", "stopped")
+                if waiting and self._running and not self._closed:
+                    self.why.start()
         self._moved()

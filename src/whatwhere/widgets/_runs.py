@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from whatwhere.jobs import Job, Step
@@ -47,6 +48,7 @@ class Runs:
         self.photos: dict[str, Photo] = {}
         self.jobs: dict[str, Job[Attribution]] = {}
         self._method_of: dict[str, Sobol] = {}
+        self._ended, self._ending = False, threading.Lock()  # the worker starts a job, and meanwhile all are discarded
         for name, photo in photos.items():
             self.add(name, photo)
 
@@ -171,6 +173,8 @@ class Runs:
 
     def discard(self) -> None:
         """Stop all for good, and give the memory back."""
+        with self._ending:
+            self._ended = True
         for job in self.jobs.values():
             job.discard()
         self.photos.clear()
@@ -193,6 +197,7 @@ class Runs:
         if len(self._shown) > 1 and job.active and job.record is not None and job.record.preview:
             others = [self.jobs[each] for each in self.keys(name) if self.jobs[each].active]
             urgent = next((each for each in others if each.record is None), others[0] if others else job)
-            if urgent is not job:
-                urgent.start(priority=next(clicks))
+            with self._ending:
+                if urgent is not job and not self._ended:
+                    urgent.start(priority=next(clicks))
         self._say(key)

@@ -68,7 +68,7 @@ def resting_state(record: object, *, complete: bool) -> str:
     Parameters
     ----------
     record : object
-        What there is so far; empty or None where there is nothing.
+        What there is so far; None where there is nothing.
     complete : bool
         Whether that is all.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -112,12 +113,25 @@ class View(LockedWidget, anywidget.AnyWidget):
         return sorted(name for name in cls.class_trait_names(sync=True) if name in own and not name.startswith("_"))
 
     def close(self) -> None:
-        """Disconnect from the browser, with the layout; the view cannot be used again."""
-        layout = self._trait_values.get("layout")
-        if layout is not None:
-            layout.close()
-        opened.discard(self)
-        super().close()
+        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+        made = self in opened  # else it refused what it was given, and is collected on whatever thread
+        with self._exclusive() if made else contextlib.nullcontext():  # not while the worker writes to it
+            if self._gone:
+                return
+            self._gone = True
+            self._let_go()
+            layout = self._trait_values.get("layout")
+            if layout is not None:
+                layout.close()
+            opened.discard(self)
+            super().close()
+
+    def _let_go(self) -> None:
+        """Stop all jobs and give their memory back; of a view that refused what it was given, as far as it was made."""
+
+    def _refuse_if_closed(self) -> None:
+        if self._gone:
+            raise RuntimeError(f"This {type(self).__name__} was closed; make a new one.")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Show the widget, and note which cell does."""

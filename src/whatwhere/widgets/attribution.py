@@ -245,7 +245,13 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
         -------
         Job
             Its job; a new one if the last has failed.
+
+        Raises
+        ------
+        RuntimeError
+            If the view was closed.
         """
+        self._refuse_if_closed()
         self._start(self.selected_image)
         return self.job
 
@@ -307,8 +313,7 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
         self._late.append(dict(photos))
         self._say(ARRIVED)
 
-    def close(self) -> None:
-        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+    def _let_go(self) -> None:
         if hasattr(self, "_runs"):  # a view that refused its images is collected half made
             self._runs.discard()
         if hasattr(self, "_partners"):
@@ -317,7 +322,7 @@ class AttributionView(Displayed, Collecting, Explaining, ChoosingMaps):
             self._album = Album({})
             self._partners.clear()
             self._drawn.clear()
-        super().close()
+        super()._let_go()
 
     def settle(self) -> None:
         """Bring what the browser knows up to date, as an exported page is to show it."""

@@ -269,6 +269,7 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
         RuntimeError
             If the view was closed.
         """
+        self._refuse_if_closed()
         self._begun, self._error = True, None
         self._grow_as_wished()
         if self._source is not None and self._source.state != "done":
@@ -379,8 +380,7 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
         labels, notes = ({int(key): text for key, text in told.items()} for told in (self.names, self.notes))
         return self.bank.annotated(labels, notes, hidden=self.hidden, pinned=self.pinned, groups=self.merged)
 
-    def close(self) -> None:
-        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+    def _let_go(self) -> None:
         if hasattr(self, "_explored"):  # a view that refused its bank is collected half made
             self._unwatch()
             self._errands.drop_all()
@@ -396,7 +396,7 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
             self._shelf.clear()
             self._parts.clear()
             self._banks, self._refitted = {}, None
-        super().close()
+        super()._let_go()
 
     def headline(self) -> str:
         """Say what the view is about, as the title of a page.

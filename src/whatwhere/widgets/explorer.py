@@ -139,7 +139,7 @@ class Explorer(LinkedView):
     ) -> None:
         from whatwhere.strategies.strategies import Strategies
 
-        self._closed = self._filled = False
+        self._filled = False
         named = name_images(images)
         first, self._refused = _read_first(named)
         self._model, self._images, self._class_names = model, named, model.class_names
@@ -225,6 +225,7 @@ class Explorer(LinkedView):
         RuntimeError
             If the view was closed.
         """
+        self._refuse_if_closed()
         self._begun = self._running = True
         self.where.start()
         if self._mapped:
@@ -254,16 +255,14 @@ class Explorer(LinkedView):
         self.where.job.wait(timeout)
         self._page.wait(timeout)
 
-    def close(self) -> None:
-        """Close all parts, give their memory back and disconnect from the browser; the view cannot be used again."""
-        self._closed = True
+    def _let_go(self) -> None:
         if hasattr(self, "_page"):  # a view that refused its images is collected half made
             self._unwatch()
             self._errands.drop_all()
             self._page.close()
         if hasattr(self, "_where"):
             self._where.close()
-        super().close()
+        super()._let_go()
 
     def settle(self) -> None:
         """Bring what the browser knows up to date, as an exported page is to show it."""
@@ -322,15 +321,18 @@ class Explorer(LinkedView):
         if not self._mapped and (there or not job.active):
             self._mapped = True
             self._unwatch()
-            if self._running:
+            running = self._running
+            if running:
                 self._page.start()
+                if not self._running:  # somebody stopped it meanwhile
+                    self._page.stop()
 
     @property
     def _references(self) -> dict[str, str]:
         return {"where": self._where.model_id, **self._page.views}
 
     def _moved(self) -> None:
-        if self._closed:
+        if self._gone:
             return
         if self._pages.surveyed and not self._filled:
             self._filled = True

@@ -205,6 +205,7 @@ class PrototypeView(Displayed, LinkedView):
         RuntimeError
             If the view was closed.
         """
+        self._refuse_if_closed()
         self._begun = True
         source, job = self._source, self.job
         self._priority = next(clicks)
@@ -221,8 +222,7 @@ class PrototypeView(Displayed, LinkedView):
             if job is not None:
                 job.stop()
 
-    def close(self) -> None:
-        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+    def _let_go(self) -> None:
         if hasattr(self, "_unwatch"):  # a view that refused what it was given is collected half made
             self._unwatch()
             if self._source.job is not None and self._begun:
@@ -230,7 +230,7 @@ class PrototypeView(Displayed, LinkedView):
             self._source.clear()
             self._data.clear()
             self._drawn, self._drawn_examples = (), None
-        super().close()
+        super()._let_go()
 
     def headline(self) -> str:
         """Say what the view is about, as the title of a page.

@@ -267,6 +267,7 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
         RuntimeError
             If the view was closed.
         """
+        self._refuse_if_closed()
         self._begun = True
         self._source.start(priority=next(clicks))
         self._say("graph")
@@ -278,8 +279,7 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
         self._source.stop()
         self._errands.drop_all()
 
-    def close(self) -> None:
-        """Stop all jobs, give their memory back and disconnect from the browser; the view cannot be used again."""
+    def _let_go(self) -> None:
         if hasattr(self, "_unwatch"):  # a view that refused its graph is collected half made
             self._unwatch()
             self._errands.drop_all()
@@ -287,7 +287,7 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
             if self._begun and not self._given:
                 self._source.stop()  # it was given: it may be continued elsewhere
             self._record, self._photos, self._rows = None, None, {}
-        super().close()
+        super()._let_go()
 
     def headline(self) -> str:
         """Say what the view is about, as the title of a page.

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.atlas.closest import CLOSEST, Compass
+from whatwhere.atlas.closest import CLOSEST, NOT_ASKED, Compass
 from whatwhere.atlas.page import ClassPage
 from whatwhere.atlas.searching import search
 from whatwhere.atlas.shelf import Held, Index, Origin, Shelf, put_page, read_index, write_index
@@ -299,7 +299,7 @@ class Atlas(Mapping[int, ClassPage]):
         if not banks:
             raise ValueError("banks: wanted one at least, got none.")
         graphs, pages, compass = graphs or {}, {}, None if model is None else Compass(model)
-        nothing = None, "This needs the network: Atlas.from_banks(banks, model=model)."
+        nothing = None, NOT_ASKED
         for target, bank in banks.items():
             graph = graphs.get(target)
             if bank.target is not None and bank.target != target:

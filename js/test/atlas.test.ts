@@ -406,10 +406,10 @@ describe("closest classes", () => {
     const { all, find } = await show();
     expect(find(".closest h2").textContent).toBe("Closest classes of concept A");
     expect(lines(all)).toEqual([
-      ["tench", "this class", "0.41", "+3.20"],
-      ["crane (134)", "0.22", "+0.50"],
-      ["cock", "not in this atlas", "0.20", "+0.40"],
-      ["crane (517)", "3 photos are read as it, and 10 are needed.", "−0.10", "−0.25"],
+      ["tench", "0.41", "+3.20", "this class"],
+      ["crane (134)", "0.22", "+0.50", ""],
+      ["cock", "0.20", "+0.40", "not in this atlas"],
+      ["crane (517)", "−0.10", "−0.25", "3 photos are read as it, and 10 are needed."],
     ]);
     const links = all(".closest tbody button").filter((link) => !link.hidden);
     expect(links.map((link) => [link.textContent, link.tabIndex])).toEqual([["crane (134)", 0]]);
@@ -436,8 +436,8 @@ describe("closest classes", () => {
     };
     const pages = { ...PAGES, 0: { ...PAGES[0], closest: { ...CLOSEST, rows } } };
     const { all } = await show({ _kernel: false, _pages: pages });
-    expect(lines(all)[1]).toEqual(["crane (134)", "0.22", "+0.50"]);
-    expect(lines(all)[4]).toEqual(["water_tower", "not on this page", "0.10", "0"]);
+    expect(lines(all)[1]).toEqual(["crane (134)", "0.22", "+0.50", ""]);
+    expect(lines(all)[4]).toEqual(["water_tower", "0.10", "0", "not on this page"]);
   });
 
   it("are those of all concepts that are shown as one", async () => {

@@ -48,8 +48,8 @@ export function makeClosest(go: (id: number) => void, signal: AbortSignal): Clos
   const of = h("span", { class: "mut" });
   const note = h("p", { class: "sm mut said" });
   const body = h("tbody");
-  const head = ["Class", "Cosine", "Adds to its logit"].map((text) => h("th", { scope: "col" }, text));
-  const table = h("table", {}, h("thead", { class: "sm mut" }, h("tr", {}, ...head)), body);
+  const head = ["Class", "Cosine", "Adds to logit"].map((text) => h("th", { scope: "col" }, text));
+  const table = h("table", {}, h("thead", { class: "sm mut" }, h("tr", {}, ...head, h("td"))), body);
   const node = h(
     "section",
     { class: "closest", "aria-label": "Closest classes" },
@@ -128,10 +128,10 @@ function makeRow(): HTMLElement {
       h("span", { class: "dot", hidden: true }),
       h("button", { class: "link", type: "button", tabindex: -1 }),
       h("span", { class: "n" }),
-      h("span", { class: "a sm mut" }),
     ),
     h("td", {}, h("span", { class: "meter", "aria-hidden": "true" }, h("i")), h("span", { class: "v" })),
     h("td", { class: "v" }),
+    h("td", { class: "a sm mut" }),
   );
 }
 
@@ -149,7 +149,6 @@ function paintRow(line: HTMLElement, row: Row, away: string, dark: boolean, seve
   show(link, away === "");
   show(name, away !== "");
   setText(reason, away);
-  show(reason, away !== "");
   setAttribute(link, "title", `Go to ${row.name}`);
   setText(find("td .v"), row.cosine.toFixed(2).replace("-", "−"));
   setText(find("td.v"), signed(row.effect, 2));

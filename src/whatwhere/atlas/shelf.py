@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from whatwhere.atlas.saving import read_directions, read_page, write_page
 from whatwhere.cache.keys import content_digest
 from whatwhere.classes import ClassNames
+from whatwhere.recording import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -504,7 +503,7 @@ class Shelf:
         return path
 
 
-def put_page(folder: Path, page: ClassPage) -> Entry:
+def put_page(folder: Path, page: ClassPage, *, passing: Path | None = None) -> Entry:
     """Write a page into a folder.
 
     Parameters
@@ -513,6 +512,8 @@ def put_page(folder: Path, page: ClassPage) -> Entry:
         The folder.
     page : ClassPage
         The page.
+    passing : Path, optional
+        A folder in which it lies until it is whole.
 
     Returns
     -------
@@ -520,13 +521,13 @@ def put_page(folder: Path, page: ClassPage) -> Entry:
         What the index says of it.
     """
     path = folder / f"class_{page.target:05d}.safetensors"
-    write_page(page, path)
+    write_page(page, path, passing=passing)
     facts = Facts.of(page)
     digest = content_digest(path.read_bytes())
     return Entry(path.name, digest, facts.n_images, page.bank.ids, facts.n_important, facts.accuracy)
 
 
-def write_index(folder: Path, index: Index) -> None:
+def write_index(folder: Path, index: Index, *, passing: Path | None = None) -> None:
     """Write what a folder holds, all or nothing.
 
     Parameters
@@ -535,6 +536,8 @@ def write_index(folder: Path, index: Index) -> None:
         The folder.
     index : Index
         What is in it.
+    passing : Path, optional
+        A folder in which it lies until it is whole.
     """
     told = {
         "format": _FORMAT,
@@ -546,14 +549,8 @@ def write_index(folder: Path, index: Index) -> None:
         "classes": {str(c): entry._asdict() for c, entry in sorted(index.entries.items())},
         "class_names": list(index.class_names),
     }
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{INDEX}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(told, file, ensure_ascii=False, indent=1)
-        Path(temporary).replace(folder / INDEX)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    contents = json.dumps(told, ensure_ascii=False, indent=1).encode()
+    write_whole(folder / INDEX, contents, passing=passing)
 
 
 def read_index(folder: Path) -> Index:

@@ -17,7 +17,7 @@ from torch import nn
 
 import whatwhere as ww
 from whatwhere.atlas import Atlas, ClassPage
-from whatwhere.atlas.shelf import Held
+from whatwhere.atlas.page_store import Held
 from whatwhere.widgets._atlas_words import likeness, sentence
 from whatwhere.widgets._view import WIRE
 

@@ -7,10 +7,13 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.atlas.atlas import Atlas, make_folder
+from whatwhere.atlas.atlas import Atlas
 from whatwhere.atlas.closest import Compass
+from whatwhere.atlas.index import INDEX, Index, read_index, write_index
+from whatwhere.atlas.origin import Origin
 from whatwhere.atlas.page import ClassPage
-from whatwhere.atlas.shelf import INDEX, Held, Index, Origin, Shelf, put_page, read_index, write_index
+from whatwhere.atlas.page_store import Held
+from whatwhere.atlas.shelf import Shelf, make_folder, put_page
 from whatwhere.cache.keys import UncacheableError, digest_of
 from whatwhere.cache.store import Store
 from whatwhere.concepts._classes_run import ClassesRun

@@ -1,6 +1,6 @@
 /** AtlasView on a page without layout: the search, the list, the ways, and what is followed, without a kernel. */
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { AtlasTraits, ClassList, PageInfo, Similar } from "../src/core/atlas_wire";
+import type { AtlasTraits, ClassList, Closest, PageInfo, Similar } from "../src/core/atlas_wire";
 import widget from "../src/views/atlas";
 import { draw, findByPrefix, neighbours, readRows, search } from "../src/views/atlas/classes";
 import { factWords, farWords, foundWords, refusal, silence, subtitle } from "../src/views/atlas/words";
@@ -24,12 +24,28 @@ const concept = (id: number, letter: string) => ({
   importance: 0.5,
   counts: true,
 });
+const CLOSEST: Closest = {
+  rows: {
+    0: [
+      { class: 0, name: "tench", cosine: 0.41, effect: 3.2 },
+      { class: 134, name: "crane (134)", cosine: 0.22, effect: 0.5 },
+      { class: 7, name: "cock", cosine: 0.2, effect: 0.4 },
+      { class: 517, name: "crane (517)", cosine: -0.1, effect: -0.25 },
+    ],
+    1: [],
+  },
+  note: "",
+  about: [["Cosine", "of two directions"]],
+  code: "atlas.alignment(0, concept)",
+};
 const pageOf = (id: number, name: string): PageInfo => ({
   id,
   name,
   words: `2 concepts from photos read as ${name}.`,
   about: [["Important", "By this rule."]],
   concepts: [concept(0, "A"), concept(1, "B")],
+  groups: [],
+  closest: CLOSEST,
 });
 const PAGES = { 0: pageOf(0, "tench"), 134: pageOf(134, "crane (134)") };
 const PARTS = {
@@ -370,11 +386,89 @@ describe("similar concepts", () => {
 
   it("are looked up after the page is there", async () => {
     const { fake, find, all } = await show({ _similar: {} });
-    expect(find(".said").textContent).toBe("Comparing with the other classes …");
+    expect(find(".similar .said").textContent).toBe("Comparing with the other classes …");
     fake.set("_similar", { 0: { ...SIMILAR, rows: [], note: "There is no other class to compare with." } });
     await frame();
-    expect(find(".said").textContent).toBe("There is no other class to compare with.");
+    expect(find(".similar .said").textContent).toBe("There is no other class to compare with.");
     expect(all(".like").length).toBe(0);
+  });
+});
+
+describe("closest classes", () => {
+  const lines = (all: (selector: string) => HTMLElement[]) =>
+    all(".closest tbody tr").map((line) =>
+      [...line.querySelectorAll<HTMLElement>("button, .n, .a, .v")]
+        .filter((each) => !each.hidden)
+        .map((each) => each.textContent),
+    );
+
+  it("are links where the atlas has the class, and say why not where it has not", async () => {
+    const { all, find } = await show();
+    expect(find(".closest h2").textContent).toBe("Closest classes of concept A");
+    expect(lines(all)).toEqual([
+      ["tench", "0.41", "+3.20", "this class"],
+      ["crane (134)", "0.22", "+0.50", ""],
+      ["cock", "0.20", "+0.40", "not in this atlas"],
+      ["crane (517)", "−0.10", "−0.25", "3 photos are read as it, and 10 are needed."],
+    ]);
+    const links = all(".closest tbody button").filter((link) => !link.hidden);
+    expect(links.map((link) => [link.textContent, link.tabIndex])).toEqual([["crane (134)", 0]]);
+  });
+
+  it("lead to their page, and back", async () => {
+    const { fake, all, find, selections } = await show();
+    all(".closest tbody button")
+      .find((link) => !link.hidden)
+      ?.click();
+    expect(fake.saved.at(-1)).toEqual({ selected: 134 });
+    await frame();
+    await frame();
+    expect(selections.s134?.get("concepts")).toEqual([0]);
+    expect(find(".back").textContent).toBe("Back to tench");
+    find(".back").click();
+    expect(fake.get("selected")).toBe(0);
+    expect(find(".back").hidden).toBe(true);
+  });
+
+  it("live on in a saved page, between the classes that it holds", async () => {
+    const rows = {
+      0: [...(CLOSEST.rows[0] ?? []), { class: 900, name: "water_tower", cosine: 0.1, effect: 0 }],
+    };
+    const pages = { ...PAGES, 0: { ...PAGES[0], closest: { ...CLOSEST, rows } } };
+    const { all } = await show({ _kernel: false, _pages: pages });
+    expect(lines(all)[1]).toEqual(["crane (134)", "0.22", "+0.50", ""]);
+    expect(lines(all)[4]).toEqual(["water_tower", "0.10", "0", "not on this page"]);
+  });
+
+  it("are those of all concepts that are shown as one", async () => {
+    const closest = {
+      ...CLOSEST,
+      rows: { ...CLOSEST.rows, 1: [{ class: 900, name: "water_tower", cosine: 0.3, effect: 1 }] },
+    };
+    const { all, find } = await show({ _pages: { 0: { ...PAGES[0], groups: [[0, 1]], closest } } });
+    expect(find(".closest h2").textContent).toBe("Closest classes of concepts A and B");
+    expect(all(".closest tbody .dot").map((dot) => [dot.textContent, dot.hidden])).toEqual([
+      ["A", false],
+      ["A", false],
+      ["A", false],
+      ["A", false],
+      ["B", false],
+    ]);
+  });
+
+  it("say why there are none", async () => {
+    const { fake, find, selections } = await show();
+    selections.s0?.set("concepts", [1]);
+    await frame();
+    expect(find(".closest .said").textContent).toBe("No photo uses this concept.");
+    expect(find(".closest table").hidden).toBe(true);
+    selections.s0?.set("concepts", []);
+    await frame();
+    expect(find(".closest .said").textContent).toMatch(/^Select a concept/);
+    const closest = { ...CLOSEST, rows: {}, note: "This needs the network: AtlasView(atlas, model)." };
+    fake.set("_pages", { ...PAGES, 0: { ...PAGES[0], closest } });
+    await frame();
+    expect(find(".closest .said").textContent).toBe(closest.note);
   });
 });
 

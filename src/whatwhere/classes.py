@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import operator
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import overload
 
 
@@ -112,6 +112,28 @@ class ClassNames(Sequence[str]):
         if not 0 <= class_id < len(self):
             raise UnknownClassError(f"target: wanted a class id from 0 to {len(self) - 1}, got {class_id}.")
         return class_id
+
+    def stands_for(self, target: object, known: Container[int]) -> bool:
+        """Tell whether something stands for one of some classes.
+
+        Parameters
+        ----------
+        target : object
+            An id or a name, or anything else.
+        known : container of int
+            Ids of these classes.
+
+        Returns
+        -------
+        bool
+            False as well for what stands for no class, or for several.
+        """
+        if not isinstance(target, int | str) or isinstance(target, bool):
+            return False
+        try:
+            return self.resolve(target) in known
+        except UnknownClassError:
+            return False
 
     def _resolve_name(self, name: str) -> int:
         ids = self._ids.get(_fold(name), ())

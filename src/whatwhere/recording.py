@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_MODE = 0o666  # less what the user's mask takes away, as of any file
+
+
 def write_record(
-    path: str | Path, record: str, version: int, told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    path: str | Path,
+    record: str,
+    version: int,
+    told: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    passing: Path | None = None,
 ) -> None:
     """Write a record to a file, all or nothing.
 
@@ -36,19 +45,39 @@ def write_record(
         What JSON can say of it.
     arrays : mapping of str to ndarray
         Its arrays.
+    passing : Path, optional
+        See `write_whole`.
     """
     from safetensors.numpy import save as to_bytes
 
     header = {"format": f"whatwhere.{record}", "version": str(version), _key(record): json.dumps(told)}
     contents = to_bytes({name: np.ascontiguousarray(values) for name, values in arrays.items()}, metadata=header)
-    place = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
+    write_whole(Path(path), contents, passing=passing)
+
+
+def write_whole(place: Path, contents: bytes, *, passing: Path | None = None) -> None:
+    """Write a file that appears whole or not at all, whenever the process or the machine dies.
+
+    Parameters
+    ----------
+    place : Path
+        Where to; an existing file is replaced when the new one is on the disk.
+    contents : bytes
+        What is in it.
+    passing : Path, optional
+        A folder on the same disk in which it lies until then; by default that of `place`. What a killed process was
+        writing stays there.
+    """
+    temporary = (passing or place.parent) / f".{place.name}-{uuid.uuid4().hex}"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _MODE)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(contents)
-        Path(temporary).replace(place)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(place)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Figures of the two views: what an interaction takes, on the page and on the wire; memory, notebooks, pages.
+"""Figures of the views: what an interaction takes, on the page and on the wire; memory, notebooks, pages, an atlas.
 
 Run ``python tests/benchmarks/views.py`` on an idle machine; it needs ``pip install -e ".[test]"`` and Debian's
 chromium. ``--calm 1.5`` waits before each part until the load is lower than that, at most ``--patience`` seconds.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from _bench import Options, machine, say, table
+from _views_atlas import NO_PHOTOS, with_kernel, without_kernel
 from _views_interactions import INTERACTIONS, Watch, interact, kernel_round_trips
 from _views_memory import redisplays
 from _views_size import notebooks, page_of_concepts
@@ -52,6 +53,13 @@ view = ww.ConceptExplorer(bank, model)
 view
 """
 
+ATLAS = """
+from _views_atlas import make_atlas
+atlas = make_atlas(model)
+view = atlas and ww.AtlasView(atlas, model)
+view
+"""
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,7 +67,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--displays", type=int, default=50)
     parser.add_argument("--calm", type=float, default=1.5, help="1-minute load below which a part begins")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait for it, at most")
-    parser.add_argument("--only", nargs="+", choices=["attribution", "concepts", "memory", "notebooks", "page"])
+    parser.add_argument(
+        "--only", nargs="+", choices=["attribution", "concepts", "memory", "notebooks", "page", "atlas"]
+    )
     return parser.parse_args()
 
 
@@ -141,6 +151,7 @@ def main() -> None:
         "memory": lambda: memory(told),
         "notebooks": lambda: print("\n" + table(["view", "KB"], notebooks())),
         "page": lambda: page(told),
+        "atlas": lambda: atlas(told),
     }
     print(machine(Options()))
     for name, part in parts.items():
@@ -167,6 +178,24 @@ def page(told: argparse.Namespace) -> None:
     print(f"\n### page: {load}\n")
     rows = page_of_concepts(told.count)
     print(table(list(rows[0]), rows))
+
+
+def atlas(told: argparse.Namespace) -> None:
+    import whatwhere as ww
+
+    load = loads(told)
+    print(f"\n### atlas: {load}\n")
+    alone = without_kernel(ww.load_model("efficientnet_lite0", device="cpu"), told.count)
+    if not alone:
+        print(NO_PHOTOS)
+        return
+    with lab_on([SETUP, ATLAS]) as (lab, watch):
+        lab.page.locator('.ww[data-page][data-ready="1"]').wait_for()
+        lab.until_python("view.what.job.state == 'done'")
+        alive = with_kernel(lab, watch, told.count)
+    for rows in (alive, alone):
+        print(table(list(rows[0]), rows))
+        print()
 
 
 if __name__ == "__main__":

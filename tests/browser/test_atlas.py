@@ -105,6 +105,39 @@ def leads_to_what_is_alike_and_back(lab):
     return a
 
 
+def close_pair(atlas, pages=None):
+    """A class, a concept of it, and another class with a page that this points towards."""
+    return next(
+        (target, concept, near.target)
+        for target in pages or atlas
+        for concept in atlas[target].bank.ids
+        for near in atlas.alignment(target, concept)
+        if near.target in (pages or atlas) and near.target != target
+    )
+
+
+def leads_to_a_close_class_and_back(lab, atlas):
+    page = lab.page
+    here, concept, there = close_pair(atlas)
+    lab.python(f"view.selected, view.concept = {here}, {concept}")
+    until_page(page, here)
+    page.locator(f'.ww[data-concept="{concept}"]').wait_for()
+    page.get_by_label("Find a class").focus()
+    link = page.locator(f'.closest tr[data-class="{there}"] button')
+    for _ in range(120):  # by the keyboard alone
+        page.keyboard.press("Tab")
+        if link.evaluate("e => e.getRootNode().activeElement === e"):
+            break
+    page.keyboard.press("Enter")
+    until_page(page, there)
+    lab.until_python(f"view.selected == {there}")
+    assert page.locator(".title").evaluate("e => e.getRootNode().activeElement === e"), "the heading has the focus"
+    page.keyboard.press("b")
+    until_page(page, here)
+    page.locator(f'.ww[data-concept="{concept}"]').wait_for()
+    lab.until_python(f"(view.selected, view.concept) == ({here}, {concept})")
+
+
 def test_classes_are_found_walked_and_followed(lab, atlas, screenshots):
     ids = atlas.classes
     write_notebook(lab.server.root / "atlas.ipynb", [CELL, WITH_NETWORK])
@@ -116,6 +149,7 @@ def test_classes_are_found_walked_and_followed(lab, atlas, screenshots):
     until_similar(page)
     is_found_as_one_types(lab, ids)
     is_walked_to(lab, ids)
+    leads_to_a_close_class_and_back(lab, atlas)
     here = leads_to_what_is_alike_and_back(lab)
 
     page.locator(".part.what .face").nth(2).click()
@@ -198,6 +232,15 @@ def test_an_exported_page_lives_without_a_kernel(browser, atlas, model, tmp_path
     page.locator(".back").click()
     until_page(page, found.here[0])
     page.locator(f'.ww[data-concept="{found.here[1]}"]').wait_for()
+
+    here, concept, there = close_pair(atlas, with_pages)
+    row(page, here).click()
+    until_page(page, here)
+    page.locator(".part.what .face").nth(atlas[here].bank.ids.index(concept)).click()
+    page.locator(f'.closest tr[data-class="{there}"] button').click()
+    until_page(page, there)
+    page.locator(".back").click()
+    until_page(page, here)
 
     left_out = next(c for c in atlas if c not in with_pages)
     row(page, left_out).click(force=True)

@@ -16,6 +16,8 @@ from PIL import Image
 from torch import nn
 
 import whatwhere as ww
+from whatwhere.atlas import Atlas, ClassPage
+from whatwhere.atlas.page_store import Held
 from whatwhere.widgets._atlas_words import likeness, sentence
 from whatwhere.widgets._view import WIRE
 
@@ -354,6 +356,128 @@ def test_whole_photos_are_shown_where_they_are_given(atlas, model, views, pictur
     loaded = ww.Atlas.load(tmp_path / "atlas")
     assert views(loaded, model).what._images == []
     assert len(views(loaded, model, pictures[0]).what._images) == 9
+
+
+# -- closest classes --------------------------------------------------------------------------------------------------
+
+
+def told_closest(view):
+    return view._pages[str(view.selected)]["closest"]
+
+
+def by_hand(bank, k):
+    """The heads' cosines with a direction, without what whatwhere computes."""
+    net = ByColour()
+    w, heads = bank.W[k].astype(np.float64), net.head.weight.detach().numpy().astype(np.float64)
+    cosines = heads @ w / np.linalg.norm(w) / np.linalg.norm(heads, axis=1)
+    effects = bank.codes[..., k].mean() * (heads @ w)
+    order = np.argsort(-cosines, kind="stable")[:5]
+    return [(int(c), round(float(cosines[c]), 3), round(float(effects[c]), 3)) for c in order]
+
+
+def rows_of(told, concept_id):
+    return [
+        (each["class"], round(each["cosine"], 3), round(each["effect"], 3)) for each in told["rows"][str(concept_id)]
+    ]
+
+
+def test_closest_classes_are_kept_with_the_atlas_and_need_no_network(atlas, views, tmp_path):
+    atlas.save(tmp_path / "atlas")
+    view = views(ww.Atlas.load(tmp_path / "atlas"))
+    told, bank = told_closest(view), atlas[0].bank
+    assert list(told["rows"]) == [str(k) for k in bank.ids]
+    for k, concept_id in enumerate(bank.ids):
+        assert rows_of(told, concept_id) == by_hand(bank, k)
+    assert {each["class"]: each["name"] for each in told["rows"][str(bank.ids[0])]}.items() <= {
+        0: "red", 1: "green", 2: "blue", 3: "crane (3)", 4: "crane (4)", 5: "white"
+    }.items()  # fmt: skip
+    assert told["note"] == ""
+    assert told["code"] == "atlas.alignment(0, concept)"
+
+
+def test_closest_classes_of_concepts_without_their_network_are_asked_for(atlas, model, views, tmp_path):
+    bare = ww.Atlas.from_banks({target: atlas[target].bank for target in (0, 1)})
+    assert told_closest(views(bare)) | {"about": []} == {
+        "rows": {}, "note": "This needs the network: AtlasView(atlas, model).", "about": [], "code": ""
+    }  # fmt: skip
+    view = views(bare, model)
+    assert told_closest(view)["note"] == "Asking the network …"
+    view.start()
+    until(lambda: told_closest(view)["rows"])
+    bank = atlas[0].bank
+    assert rows_of(told_closest(view), bank.ids[1]) == by_hand(bank, 1)
+    found, _ = read_page(view.to_html(tmp_path / "atlas.html"))
+    pages = found["state"]["views"][0]["state"]["_pages"]
+    bank = atlas[1].bank
+    assert rows_of(pages["1"]["closest"], bank.ids[0]) == by_hand(bank, 0)
+
+
+def test_closest_classes_of_another_number_of_concepts_are_asked_for(atlas, model, views, pictures):
+    view = views(atlas, model, pictures[0])
+    view.start()
+    view.wait(PATIENCE)
+    tell(view.what, "rank", concepts=3)
+    until(lambda: view.what.bank.refits and view.what.bank.complete)
+    until(lambda: len(told_closest(view)["rows"]) == 3)
+    bank = view.what.bank
+    assert rows_of(told_closest(view), bank.ids[0]) == by_hand(bank, 0)
+    assert "closest_classes" in told_closest(view)["code"]
+
+
+def test_a_layer_where_classes_have_no_direction_says_so(atlas, views):
+    why = "behind 'maps' places have weights of their own."
+    banks = {0: ClassPage(atlas[0].bank, None, None, why)}
+    pages = Atlas(Held(banks), atlas.origin, atlas.class_names, {})
+    assert told_closest(views(pages))["note"] == why
+
+
+# -- in the words of the view that shows them -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loaded(atlas, tmp_path):
+    atlas.save(tmp_path / "atlas")
+    return ww.Atlas.load(tmp_path / "atlas")
+
+
+def texts(told):
+    """All texts of a state but code, which stands for itself."""
+    if isinstance(told, dict):
+        for name, value in told.items():
+            if name != "code":
+                yield from texts(value)
+    elif isinstance(told, list | tuple):
+        for value in told:
+            yield from texts(value)
+    elif isinstance(told, str):
+        yield told
+
+
+@pytest.mark.parametrize("given", ["nothing", "network", "photos"])
+def test_what_is_missing_is_given_to_the_atlas_view(loaded, model, views, pictures, given):
+    some = dict(list(pictures[0].items())[:1])
+    arguments = {"nothing": (), "network": (model,), "photos": (None, some)}[given]
+    view = views(loaded, *arguments)
+    view.start()
+    view.wait(PATIENCE)
+    view.selection.images = view.page.graph.images[:1]
+    view.wait(PATIENCE)
+    until(lambda: view.why._look)
+    said = [text for each in (view, view.what, view.why) for text in texts(each.exported_state())]
+    assert not [text for text in said if re.search(r"(ConceptExplorer|StrategyView)\(", text)]
+    calls = {re.sub(r".*(AtlasView\(.*?\)).*", r"\1", text) for text in said if "AtlasView(" in text}
+    whole = "AtlasView(atlas, model, images={name: photo, …})"
+    assert calls == {"nothing": {"AtlasView(atlas, model)", whole}, "network": {whole}}.get(given, calls)
+    assert calls
+    assert all(text.endswith(".") for text in said if "AtlasView(" in text)
+
+
+def test_other_views_go_on_in_their_own_words(atlas):
+    bank = replace(atlas[0].bank, source=None)
+    alone = ww.ConceptExplorer(bank)
+    assert alone._model["reason"] == "This needs the network: ConceptExplorer(bank, model)."
+    assert "ConceptExplorer(bank, model, images={name: photo, …})" in alone._model["photos"]
+    alone.close()
 
 
 # -- refusals, and the end --------------------------------------------------------------------------------------------

@@ -29,6 +29,25 @@ export interface ConceptMark {
   counts: boolean;
 }
 
+/** A class that a concept points towards. */
+export interface ClosestClass {
+  class: number;
+  name: string;
+  /** Of the concept's direction and the class's weights, -1 to 1. */
+  cosine: number;
+  /** What the concept adds to the class's logit on average, in logits. */
+  effect: number;
+}
+
+export interface Closest {
+  /** By the concept's id; of a concept that is not listed they are not known. */
+  rows: Record<string, ClosestClass[]>;
+  /** Why they are not known; empty if they are. */
+  note: string;
+  about: [string, string][];
+  code: string;
+}
+
 /** What stands above the views of a class. */
 export interface PageInfo {
   id: number;
@@ -38,6 +57,9 @@ export interface PageInfo {
   /** How they were weighed, and by which rule they count. */
   about: [string, string][];
   concepts: ConceptMark[];
+  /** Ids of concepts that are shown as one, by the first of them. */
+  groups: number[][];
+  closest: Closest;
 }
 
 /** The views of a class. */

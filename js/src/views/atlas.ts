@@ -75,7 +75,8 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   const writer = new TraitWriter<AtlasPublic>(model as never, kernel, signal, ATLAS_PUBLIC);
   const head = makeHead(signal);
   const side = makeSide((row) => choose(row), Math.random, signal);
-  const page = makePage({ host, manager: plain.widget_manager }, follow, goBack, redraw.request, signal);
+  const hosts = { host, manager: plain.widget_manager };
+  const page = makePage(hosts, { follow, goTo, goBack }, redraw.request, signal);
   const note = h("p", { class: "note sm", role: "status", hidden: true });
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
   const announce = announcer(spoken, ANNOUNCE, signal);
@@ -131,11 +132,11 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   }
 
   /** Opens a class, or says why it cannot be opened. */
-  function choose(row: ClassRow, concept: number | null = null): boolean {
+  function choose(row: ClassRow, concept: number | null = null, linked = false): boolean {
     const away = far(row);
     said = away ? refusal(row, away) : "";
     if (!away && (row.id !== model.get("selected") || concept !== null)) {
-      if (concept === null) trail = [];
+      if (!linked) trail = [];
       open({ selected: row.id, concept });
     }
     redraw.now();
@@ -151,14 +152,18 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     patience = setTimeout(() => kernel.poke(), STALE_AFTER); // a page that does not come: does anybody answer?
   }
 
-  /** Goes to a similar concept, and remembers the way back. */
-  function follow(like: Likeness): void {
+  /** Goes to a class that something on the page is close to, and remembers the way back. */
+  function goTo(id: number, concept: number | null = null): void {
     const from = here();
-    const row = rowOf(like.there.class);
-    if (!row || !choose(row, like.there.concept.id)) return;
+    const row = rowOf(id);
+    if (!row || !choose(row, concept, true)) return;
     if (from) trail = [...trail, from];
     redraw.now();
     page.enter();
+  }
+
+  function follow({ there }: Likeness): void {
+    goTo(there.class, there.concept.id);
   }
 
   function goBack(): void {

@@ -7,10 +7,13 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.atlas.atlas import Atlas, make_folder
+from whatwhere.atlas.atlas import Atlas
 from whatwhere.atlas.closest import Compass
+from whatwhere.atlas.index import INDEX, Index, read_index, write_index
+from whatwhere.atlas.origin import Origin
 from whatwhere.atlas.page import ClassPage
-from whatwhere.atlas.shelf import INDEX, Held, Index, Origin, Shelf, put_page, read_index, write_index
+from whatwhere.atlas.page_store import Held
+from whatwhere.atlas.shelf import Shelf, make_folder, put_page
 from whatwhere.cache.keys import UncacheableError, digest_of
 from whatwhere.cache.store import Store
 from whatwhere.concepts._classes_run import ClassesRun
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.strategies.graph import StrategyGraph
 
-_WORK = "unfinished"  # features of photos, until the atlas is finished
+_WORK = "unfinished"  # features of photos, and files that are not whole yet, until the atlas is finished
 _OF_THE_DISK = 2  # part of what is free that these may take
 _DIFFERS = {
     "model": "another network, or of this one with other weights or another preprocessing",
@@ -89,6 +92,8 @@ class AtlasRun:
             self._index = _earlier(self._folder, key)
         record = self._record(complete=False)
         if record is not None and self._all_there:
+            if self._index is not None and self._index.whole:
+                self._clear()  # what a run has left that was killed at its very end
             yield Step(len(self._images), len(self._images), "class", self._record(complete=True))
             return
         known = () if self._index is None else tuple(self._index.entries)
@@ -141,7 +146,7 @@ class AtlasRun:
         if self._folder is None:
             self._pages[page.target] = page
             return
-        entry = put_page(self._folder, page)
+        entry = put_page(self._folder, page, passing=self._work(self._folder))
         if self._index is None:
             names = self._model.class_names
             self._index = Index(names, Origin.of(page), {}, dict(key), whole=False, entries={})
@@ -149,7 +154,7 @@ class AtlasRun:
         origin = replace(made, changed=made.changed or self._index.origin.changed)
         entries = {**self._index.entries, page.target: entry}
         self._index = replace(self._index, origin=origin, entries=entries)
-        write_index(self._folder, self._index)
+        write_index(self._folder, self._index, passing=self._work(self._folder))
 
     def _record(self, *, complete: bool) -> Atlas | None:
         """Return the atlas as it is now; None before there is a class."""
@@ -185,9 +190,22 @@ class AtlasRun:
         atlas = self._record(complete=True)
         if self._folder is not None and self._index is not None and atlas is not None:
             whole = self._targets is None or self._index.whole
-            write_index(self._folder, replace(self._index, skipped=atlas.skipped, whole=whole))
-            shutil.rmtree(self._folder / _WORK, ignore_errors=True)
+            index = replace(self._index, skipped=atlas.skipped, whole=whole)
+            write_index(self._folder, index, passing=self._work(self._folder))
+            self._clear()
         return atlas
+
+    def _clear(self) -> None:
+        """Let go what was kept while it was made."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder / _WORK, ignore_errors=True)
+
+    @staticmethod
+    def _work(folder: Path) -> Path:
+        """Return the folder of what is not finished."""
+        work = folder / _WORK
+        work.mkdir(exist_ok=True)
+        return work
 
     # -- what it is made of -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Classes that are kept of those nearest to a concept.
 CLOSEST = 20
+#: Why a page has none where concepts came without their network.
+NOT_ASKED = "This needs the network: Atlas.from_banks(banks, model=model)."
 
 
 class ClosestClass(NamedTuple):

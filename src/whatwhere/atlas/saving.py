@@ -24,7 +24,7 @@ _RECORD, _VERSION = "ClassPage", 1
 _BANK, _GRAPH = "bank.", "graph."
 
 
-def write_page(page: ClassPage, path: Path) -> None:
+def write_page(page: ClassPage, path: Path, *, passing: Path | None = None) -> None:
     """Write a page to a file, all or nothing, without the photos themselves.
 
     Parameters
@@ -33,6 +33,8 @@ def write_page(page: ClassPage, path: Path) -> None:
         The page.
     path : Path
         Where to.
+    passing : Path, optional
+        A folder in which it lies until it is whole.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def write_page(page: ClassPage, path: Path) -> None:
         arrays |= {_GRAPH + name: values for name, values in pictures.items()}
         told["graph"]["class_names"] = []
     told["bank"]["class_names"] = []  # the index has them, once
-    write_record(path, _RECORD, _VERSION, told, arrays)
+    write_record(path, _RECORD, _VERSION, told, arrays, passing=passing)
 
 
 def read_page(path: Path, class_names: ClassNames) -> ClassPage:

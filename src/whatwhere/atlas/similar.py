@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from whatwhere.atlas.shelf import Atoms
+    from whatwhere.atlas.page_store import Atoms
 
 
 @dataclass(frozen=True)

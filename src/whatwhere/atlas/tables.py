@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from whatwhere.atlas.finding import Finding
 from whatwhere.concepts.palette import letter_of
 
 if TYPE_CHECKING:
-    from whatwhere.atlas.atlas import Atlas
     from whatwhere.atlas.similar import Link
 
 Rows: TypeAlias = Literal["classes", "similar"]
@@ -20,90 +20,89 @@ _UPRIGHT = 0.1  # of the radius, from the middle
 _LINE, _DISC = "#8A8984", "#0072B2"
 
 
-def table(atlas: Atlas, rows: Rows = "classes", *, threshold: float = 0.05) -> dict[str, list[Any]]:
-    """Lay an atlas out in columns, without opening a page.
+class Tables(Finding):
+    """What lays an atlas out."""
 
-    Parameters
-    ----------
-    atlas : Atlas
-        The atlas.
-    rows : {"classes", "similar"}, default "classes"
-        What a row is: a class, or a pair of concepts that are alike.
-    threshold : float, default 0.05
-        Largest q of such a pair.
+    def table(self, rows: Rows = "classes", *, threshold: float = 0.05) -> dict[str, list[Any]]:
+        """Lay the atlas out in columns, without opening a page.
 
-    Returns
-    -------
-    dict of str to list
-        Columns of equal length, of plain Python values.
+        Parameters
+        ----------
+        rows : {"classes", "similar"}, default "classes"
+            What a row is: a class, or a pair of concepts that are alike.
+        threshold : float, default 0.05
+            Largest q of such a pair.
 
-    Raises
-    ------
-    ValueError
-        If there are no such rows, or `threshold` is out of its range.
-    """
-    if rows not in ROWS:
-        raise ValueError(f"rows: wanted one of {list(ROWS)}, got {rows!r}.")
-    return _classes(atlas, threshold) if rows == "classes" else _similar(atlas, threshold)
+        Returns
+        -------
+        dict of str to list
+            Columns of equal length, of plain Python values.
+
+        Raises
+        ------
+        ValueError
+            If there are no such rows, or `threshold` is out of its range.
+        """
+        if rows not in ROWS:
+            raise ValueError(f"rows: wanted one of {list(ROWS)}, got {rows!r}.")
+        return _classes(self, threshold) if rows == "classes" else _similar(self, threshold)
+
+    def to_pandas(self, rows: Rows = "classes", *, threshold: float = 0.05) -> Any:
+        """Lay the atlas out as a pandas table.
+
+        Parameters
+        ----------
+        rows : {"classes", "similar"}, default "classes"
+            What a row is.
+        threshold : float, default 0.05
+            Largest q of a pair of concepts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Of classes with their ids as its index.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        columns = self.table(rows, threshold=threshold)
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_pandas needs pandas: pip install pandas; table() gives plain columns.") from error
+        frame = pd.DataFrame(columns)
+        return frame.set_index("id") if rows == "classes" else frame
+
+    def to_plotly(self, *, threshold: float = 0.05) -> Any:
+        """Make a Plotly figure of the classes that share concepts.
+
+        Parameters
+        ----------
+        threshold : float, default 0.05
+            Largest q of a shared concept.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            Classes on a circle, in an order that has those that share beside each other; lines are as wide as the
+            number of shared concepts, and say them.
+
+        Raises
+        ------
+        ImportError
+            If Plotly is not installed.
+        """
+        try:
+            from plotly import graph_objects
+        except ImportError as error:
+            raise ImportError("to_plotly needs Plotly: pip install plotly.") from error
+        return _draw(self, graph_objects, self.links(threshold=threshold), threshold)
 
 
-def to_pandas(atlas: Atlas, rows: Rows = "classes", *, threshold: float = 0.05) -> Any:
-    """Lay an atlas out as a pandas table.
-
-    Parameters
-    ----------
-    atlas : Atlas
-        The atlas.
-    rows : {"classes", "similar"}, default "classes"
-        What a row is.
-    threshold : float, default 0.05
-        Largest q of a pair of concepts.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Of classes with their ids as its index.
-
-    Raises
-    ------
-    ImportError
-        If pandas is not installed.
-    """
-    columns = table(atlas, rows, threshold=threshold)
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError("to_pandas needs pandas: pip install pandas; table() gives plain columns.") from error
-    frame = pd.DataFrame(columns)
-    return frame.set_index("id") if rows == "classes" else frame
-
-
-def to_plotly(atlas: Atlas, *, threshold: float = 0.05) -> Any:
-    """Make a Plotly figure: classes on a circle, and a line where two share concepts.
-
-    Parameters
-    ----------
-    atlas : Atlas
-        The atlas.
-    threshold : float, default 0.05
-        Largest q of a shared concept.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Classes in an order that has those that share beside each other; lines are as wide as the number of shared
-        concepts, and say them.
-
-    Raises
-    ------
-    ImportError
-        If Plotly is not installed.
-    """
-    try:
-        from plotly import graph_objects
-    except ImportError as error:
-        raise ImportError("to_plotly needs Plotly: pip install plotly.") from error
-    links = atlas.links(threshold=threshold)
+def _draw(atlas: Finding, graph_objects: Any, links: list[Link], threshold: float) -> Any:
+    """Place classes on a circle, and draw what joins them."""
     order = _circle(atlas.classes, links)
     angles = np.pi / 2 - 2 * np.pi * np.arange(len(order)) / max(len(order), 1)
     spots = {c: (float(np.cos(a)), float(np.sin(a))) for c, a in zip(order, angles, strict=True)}
@@ -134,7 +133,7 @@ def to_plotly(atlas: Atlas, *, threshold: float = 0.05) -> Any:
     return figure
 
 
-def _classes(atlas: Atlas, threshold: float) -> dict[str, list[Any]]:
+def _classes(atlas: Finding, threshold: float) -> dict[str, list[Any]]:
     links = atlas.links(threshold=threshold)
     near: dict[int, list[int]] = {c: [] for c in atlas.classes}
     for link in links:  # the highest z first
@@ -148,7 +147,7 @@ def _classes(atlas: Atlas, threshold: float) -> dict[str, list[Any]]:
     }
 
 
-def _similar(atlas: Atlas, threshold: float) -> dict[str, list[Any]]:
+def _similar(atlas: Finding, threshold: float) -> dict[str, list[Any]]:
     found = atlas.similar(most=_MOST, threshold=threshold)
     sides = {"here": [one.here for one in found], "there": [one.there for one in found]}
     columns: dict[str, list[Any]] = {}
@@ -166,7 +165,7 @@ def _beside(x: float, y: float) -> str:
     return "middle right" if x > 0 else "middle left"
 
 
-def _said(atlas: Atlas, link: Link) -> str:
+def _said(atlas: Finding, link: Link) -> str:
     pairs = ", ".join(f"{letter_of(i)} and {letter_of(j)}" for i, j in link.shared)
     return f"{atlas.names[link.here]} and {atlas.names[link.there]}: {pairs}; z up to {link.z:.1f}"
 

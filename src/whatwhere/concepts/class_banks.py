@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from whatwhere.classes import UnknownClassError
 
 if TYPE_CHECKING:
     from whatwhere.classes import ClassNames
     from whatwhere.concepts.bank import ConceptBank
 
+#: Why a class that nothing is said of is not there.
+NOT_LISTED = "it was not asked for, no photo is predicted as it, or its turn is to come"
 _SHOWN = 8  # classes in a line
 
 
@@ -63,19 +63,12 @@ class ClassBanks(Mapping[int, "ConceptBank"]):
         """
         class_id = self.class_names.resolve(target)
         if class_id not in self.banks:
-            why = self.left_out.get(
-                class_id, "it was not asked for, no photo is predicted as it, or its turn is to come"
-            )
+            why = self.left_out.get(class_id, NOT_LISTED)
             raise KeyError(f"{self.class_names.label(class_id)!r} has no bank: {why}.")
         return self.banks[class_id]
 
     def __contains__(self, target: object) -> bool:
-        if not isinstance(target, int | str) or isinstance(target, bool):
-            return False
-        try:
-            return self.class_names.resolve(target) in self.banks
-        except UnknownClassError:
-            return False
+        return self.class_names.stands_for(target, self.banks)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.banks)
@@ -92,11 +85,8 @@ class ClassBanks(Mapping[int, "ConceptBank"]):
             For people.
         """
         told = [f"{self.class_names.label(c)} ({bank.quality.n_images})" for c, bank in self.banks.items()]
-        more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         state = "" if self.complete else " so far"
-        lines = [
-            f"{len(told)} classes{state} with concepts, from {self.n_images} photos: {', '.join(told[:_SHOWN])}{more}."
-        ]
+        lines = [f"{len(told)} classes{state} with concepts, from {self.n_images} photos: {in_a_line(told)}."]
         if self.left_out:
             number = len(self.left_out)
             lines.append(f"{number} predicted class{'es are' if number > 1 else ' is'} left out; left_out says why.")
@@ -110,12 +100,8 @@ class ClassBanks(Mapping[int, "ConceptBank"]):
         list of str
             One sentence each; empty if there is nothing.
         """
-        from whatwhere.concepts.unreadable import say_unreadable
-
-        said = [say_unreadable(self.unreadable, self.n_images)] if self.unreadable else []
-        if any(bank.provenance.changed for bank in self.banks.values()):
-            said.append("The weights changed while it was computed.")
-        return said
+        changed = any(bank.provenance.changed for bank in self.banks.values())
+        return say_caveats(self.unreadable, self.n_images, changed=changed)
 
     def __repr__(self) -> str:
         return f"<ClassBanks: {self.describe()}>"
@@ -123,3 +109,43 @@ class ClassBanks(Mapping[int, "ConceptBank"]):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         del include, exclude
         return {"text/plain": repr(self)}
+
+
+def in_a_line(told: Sequence[str]) -> str:
+    """Name the first of many classes, and count the others.
+
+    Parameters
+    ----------
+    told : sequence of str
+        What is said of each.
+
+    Returns
+    -------
+    str
+        Such as ``"tench (12), crane (9) and 3 more"``.
+    """
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return f"{', '.join(told[:_SHOWN])}{more}"
+
+
+def say_caveats(unreadable: Mapping[str, str], n_images: int, *, changed: bool) -> list[str]:
+    """Say what a reader has to know of the concepts of many classes.
+
+    Parameters
+    ----------
+    unreadable : mapping of str to str
+        Files that could not be read and were left out, with the reason, by name.
+    n_images : int
+        Photos that were looked at.
+    changed : bool
+        Whether the weights changed meanwhile.
+
+    Returns
+    -------
+    list of str
+        One sentence each; empty if there is nothing.
+    """
+    from whatwhere.concepts.unreadable import say_unreadable
+
+    said = [say_unreadable(dict(unreadable), n_images)] if unreadable else []
+    return [*said, *(["The weights changed while it was computed."] if changed else [])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from whatwhere.widgets._calls import Calls
 from whatwhere.widgets.concepts import ConceptExplorer
 from whatwhere.widgets.selection import Selection
 from whatwhere.widgets.strategies import StrategyView
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from whatwhere.widgets._view import View
 
 _REFERENCE = "IPY_MODEL_"
+_WHOLE = "AtlasView(atlas, model, images={name: photo, …})"
+
+
+class PageConcepts(ConceptExplorer):
+    """The concepts of a class, on its page: what it lacks, the atlas's view is to be given."""
+
+    _calls = Calls(network="AtlasView(atlas, model)", photos=_WHOLE)
+
+
+class PagePhotos(StrategyView):
+    """The photos of a class by reason, on its page."""
+
+    _calls = Calls(network=_WHOLE, photos=_WHOLE)
 
 
 class PageViews:
@@ -67,10 +81,10 @@ class PageViews:
         self.selection = Selection(concepts=[] if concept is None else [concept])
         self.selection._write_lock = lock  # noqa: SLF001  # those that write to each other share it
         own = None if images is None else {name: images[name] for name in bank.images if name in images}
-        self.what = ConceptExplorer(bank, model, own or None, selection=self.selection)
+        self.what = PageConcepts(bank, model, own or None, selection=self.selection)
         self.why: StrategyView | None = None
         if page.graph is not None:
-            self.why = StrategyView(page.graph, model, own or None, bank=bank, selection=self.selection)
+            self.why = PagePhotos(page.graph, model, own or None, bank=bank, selection=self.selection)
         for view in self.views.values():
             view._embedded = "page"  # noqa: SLF001  # a view's own
         self.selection.observe(self._on_change, "concepts")

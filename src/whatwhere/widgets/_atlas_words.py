@@ -16,7 +16,7 @@ _NO_CHANCE = 0.5  # share of false ones from which a pair is no more than chance
 _LITTLE = 0.005  # below it a share is less than 1 %
 
 
-def describe_page(page: ClassPage, bank: ConceptBank) -> dict[str, Any]:
+def describe_page(page: ClassPage, bank: ConceptBank, closest: dict[str, Any]) -> dict[str, Any]:
     """Say what stands above the views of a class.
 
     Parameters
@@ -25,6 +25,8 @@ def describe_page(page: ClassPage, bank: ConceptBank) -> dict[str, Any]:
         The class.
     bank : ConceptBank
         Its concepts, with what a person said of them.
+    closest : dict
+        The classes that they point towards, from `whatwhere.widgets._atlas_closest`.
 
     Returns
     -------
@@ -37,6 +39,8 @@ def describe_page(page: ClassPage, bank: ConceptBank) -> dict[str, Any]:
         "words": sentence(page),
         "about": [["Importance", bank.importance_method], ["Important", page.rule]],
         "concepts": [describe_concept(bank, concept_id, page.important) for concept_id in bank.ids],
+        "groups": [list(ids) for ids in bank.groups],
+        "closest": closest,
     }
 
 

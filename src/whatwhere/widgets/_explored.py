@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from whatwhere.model import VisionModel
     from whatwhere.pixels.images import Photo
     from whatwhere.widgets._budget import Budget
+    from whatwhere.widgets._calls import Calls
 
 NO_BANK = "The concepts are not extracted yet. Run the cell in a notebook to see them."
-_NO_MODEL = "This needs the network: ConceptExplorer(bank, model)."
+_NO_MODEL = "This needs the network: {}."
 _NOT_YET = "This needs the finished concepts; they are still being extracted."
-_NO_PHOTOS = "A split needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
-_NO_REFIT = (
-    "Another number of concepts needs all photos of the bank: ConceptExplorer(bank, model, images={name: photo, …})."
-)
+_NO_PHOTOS = "A split needs all photos that the concepts were found in: {}."
+_NO_REFIT = "Another number of concepts needs all photos that these were found in: {}."
 _PARTS = "These are parts of a concept: Concepts.split(k, n_concepts=…) finds another number of them."
 _MOST = 40  # concepts that the slider offers, if there are not more already
 _MAP_BYTES = 10_000  # of all maps that were asked for: they are saved with the notebook
@@ -45,6 +44,8 @@ class Explored:
         The network.
     images : mapping of str to image, or None
         Whole photos.
+    calls : Calls
+        What a person calls for what is missing.
 
     Attributes
     ----------
@@ -60,8 +61,8 @@ class Explored:
         A photo that was asked for by name, and is shown whatever the others are.
     """
 
-    def __init__(self, model: VisionModel | None, images: Mapping[str, Any] | None) -> None:
-        self._model, self._images = model, images
+    def __init__(self, model: VisionModel | None, images: Mapping[str, Any] | None, calls: Calls) -> None:
+        self._model, self._images, self._calls = model, images, calls
         self._refusal = ""
         self.bank: ConceptBank | None = None
         self.strip, self.facts = GuestStrip(Strip(NO_BANK), 0, None), Facts()
@@ -89,7 +90,7 @@ class Explored:
         bank = bank if (order == np.arange(bank.rank)).all() else bank.take(order)
         if self.bank is None or bank.source is not self.bank.source or bank.images != self.bank.images:
             look = None if self._model is None else self._model.preprocess.geometry
-            own = make_strip(bank, self._images, self._model)
+            own = make_strip(bank, self._images, self._model, self._calls)
             before, self.strip, self.extra = self.strip, GuestStrip(own, len(bank.images), look), None
             known = (
                 [None] * len(bank.images) if bank.source is None else [each.photo for each in bank.source.geometries]
@@ -218,7 +219,7 @@ class Explored:
         """Why there can be no other number of concepts; empty if there can."""
         if self.bank is not None and self.bank.parent is not None:
             return _PARTS
-        return self.why_no_net or ("" if self._whole else _NO_REFIT)
+        return self.why_no_net or ("" if self._whole else _NO_REFIT.format(self._calls.photos))
 
     @property
     def _whole(self) -> bool:
@@ -334,7 +335,9 @@ class Explored:
     @property
     def why_no_net(self) -> str:
         """Why nothing can be asked of the network; empty if it can."""
-        return self._refusal or (_NO_MODEL if self._model is None else "" if self.net is not None else _NOT_YET)
+        if self._model is None:
+            return self._refusal or _NO_MODEL.format(self._calls.network)
+        return "" if self.net is not None else _NOT_YET
 
     def clear(self) -> None:
         """Give all up."""
@@ -350,7 +353,7 @@ class Explored:
             "given": not reason,
             "reason": reason,
             "photos": self.strip.reason,
-            "split": reason or ("" if self._whole else _NO_PHOTOS),
+            "split": reason or ("" if self._whole else _NO_PHOTOS.format(self._calls.photos)),
             "rank": self.why_no_refit,
             "most": max(rank, min(self.most, _MOST)),
         }

@@ -20,15 +20,13 @@ if TYPE_CHECKING:
     from whatwhere.concepts.bank import ConceptBank
     from whatwhere.model import VisionModel
     from whatwhere.strategies.graph import StrategyGraph
+    from whatwhere.widgets._calls import Calls
     from whatwhere.widgets._gallery import Tile
 
 _LARGE, _LARGE_BYTES = (320, 288, 256, 224, 192), 16_000  # sides and bytes of the photo that is looked at
-_NO_PHOTOS = "The graph holds no thumbnails: StrategyView(graph, images={name: photo, …}) shows the photos."
-_NO_BANK = (
-    "Where a concept is on the photo, its bank tells: StrategyView(graph, model, photos, bank=bank). The graph alone "
-    "does not hold it."
-)
-_NO_NET = "Where concepts are on this photo, the network tells: StrategyView(graph, model, photos, bank=bank)."
+_NO_PHOTOS = "The graph holds no thumbnails: {} shows the photos."
+_NO_BANK = "Where a concept is on the photo, its bank tells: {}. The graph alone does not hold it."
+_NO_NET = "Where concepts are on this photo, the network tells: {}."
 
 
 class PhotoSource:
@@ -44,6 +42,8 @@ class PhotoSource:
         The concepts, with the photos that it was made of.
     model : VisionModel, optional
         The network.
+    calls : Calls
+        What a person calls for what is missing.
 
     Attributes
     ----------
@@ -57,10 +57,11 @@ class PhotoSource:
         images: Mapping[str, Any] | None,
         bank: ConceptBank | None,
         model: VisionModel | None,
+        calls: Calls,
     ) -> None:
         self.mark, self.total = next(marks), len(graph)
         self._graph, self._images = graph, images or {}
-        self._bank, self._model = bank, model
+        self._bank, self._model, self._calls = bank, model, calls
         self._in_bank = {} if bank is None else {name: n for n, name in enumerate(bank.images)}
         self._small: dict[int, Image.Image] = {}
 
@@ -68,12 +69,16 @@ class PhotoSource:
     def reason(self) -> str:
         """Why there are no photos; empty if there are some."""
         held = self._graph.thumbnails or (self._bank is not None and self._bank.source is not None)
-        return "" if held or any(name in self._images for name in self._graph.images) else _NO_PHOTOS
+        return "" if held or any(name in self._images for name in self._graph.images) else self._no_photos
 
     @property
     def why_no_maps(self) -> str:
         """Why concepts are not shown on photos; empty where they may be."""
-        return _NO_BANK if self._bank is None else ""
+        return _NO_BANK.format(self._calls.network) if self._bank is None else ""
+
+    @property
+    def _no_photos(self) -> str:
+        return _NO_PHOTOS.format(self._calls.photos)
 
     def at_hand(self, n: int) -> bool:
         """Tell whether a small picture costs no reading.
@@ -118,7 +123,7 @@ class PhotoSource:
         number, source = self._number(n), self._bank.source if self._bank is not None else None
         if number is not None and source is not None:
             return Image.open(io.BytesIO(draw_thumbnail(Image.fromarray(source.pixels(number))))).convert("RGB")
-        raise ValueError(_NO_PHOTOS)
+        raise ValueError(self._no_photos)
 
     def tile(self, place: int) -> Tile:
         """Return a photo's name and thumbnail; see `whatwhere.widgets._gallery.Gallery.tile`."""
@@ -182,12 +187,12 @@ class PhotoSource:
             told |= self._planes(bank, bank.on(self._model).maps(photo, "codes").values)
         elif name in self._images:
             told["photo"] = encode(to_picture(self.photo(name).pixels), limit=_LARGE_BYTES, sides=_LARGE)
-            told["reason"] = self.why_no_maps or _NO_NET
+            told["reason"] = self.why_no_maps or _NO_NET.format(self._calls.network)
         elif self.at_hand(n):
             told["photo"] = encode(self.small(n), limit=_LARGE_BYTES, sides=_LARGE)
-            told["reason"] = self.why_no_maps or _NO_NET
+            told["reason"] = self.why_no_maps or _NO_NET.format(self._calls.network)
         else:
-            told["reason"] = _NO_PHOTOS
+            told["reason"] = self._no_photos
         yield Step(1, 1, "photo", told)
 
     def _number(self, n: int) -> int | None:

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from whatwhere.concepts.photos import PhotoSet
     from whatwhere.model import VisionModel
     from whatwhere.pixels.geometry import Geometry
+    from whatwhere.widgets._calls import Calls
 
 MOST_PHOTOS = 64  # that are saved
 _SMALL = 224  # pixels: photos of the strip have no more
 _LARGE = (448, 384, 320, 256, 224, 192)  # sides of the photo that is looked at
 # Photos that stay at hand, whatever their number: 224 x 224 pixels of 150 KB, files of about 10 and 6 KB.
 _DECODED, _ENCODED, _THUMBNAILS = 64, 256, 1024
-_NOWHERE = "The bank's file holds no photos. ConceptExplorer(bank, model, images={name: photo, …}) shows them."
-_NO_GEOMETRY = "Where the network looked on these photos, its model knows: ConceptExplorer(bank, model, images=…)."
+_NOWHERE = "The file of these concepts holds no photos. {} shows them."
+_NO_GEOMETRY = "Where the network looked on these photos, its model knows: {}."
 
 
 class Frame(NamedTuple):
@@ -318,7 +319,7 @@ class WholePhotos(Strip):
         return 0, 0
 
 
-def make_strip(bank: ConceptBank, images: Mapping[str, Any] | None, model: VisionModel | None) -> Strip:
+def make_strip(bank: ConceptBank, images: Mapping[str, Any] | None, model: VisionModel | None, calls: Calls) -> Strip:
     """Find the photos of a bank.
 
     Parameters
@@ -329,6 +330,8 @@ def make_strip(bank: ConceptBank, images: Mapping[str, Any] | None, model: Visio
         Whole photos by the bank's names. Without them, what the network saw is shown.
     model : VisionModel, optional
         The network, for where it looks on a photo.
+    calls : Calls
+        What a person calls for what is missing.
 
     Returns
     -------
@@ -341,7 +344,7 @@ def make_strip(bank: ConceptBank, images: Mapping[str, Any] | None, model: Visio
         If none of the images is one of the bank's.
     """
     if images is None:
-        return Strip(_NOWHERE) if bank.source is None else SeenPhotos(bank.source)
+        return Strip(_NOWHERE.format(calls.photos)) if bank.source is None else SeenPhotos(bank.source)
     if not any(name in images for name in bank.images):
         raise ValueError(
             f"images: wanted the bank's photos by its names, {list(bank.images[:3])} …, got {list(images)[:3]} …."
@@ -350,6 +353,6 @@ def make_strip(bank: ConceptBank, images: Mapping[str, Any] | None, model: Visio
         known = bank.source.geometries
         return WholePhotos(bank.images, images, lambda n, _: known[n])
     if model is None:
-        return Strip(_NO_GEOMETRY)
+        return Strip(_NO_GEOMETRY.format(calls.photos))
     look = model.preprocess.geometry
     return WholePhotos(bank.images, images, lambda _, photo: look(photo))

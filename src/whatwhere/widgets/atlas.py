@@ -12,7 +12,8 @@ import traitlets
 from whatwhere.classes import UnknownClassError
 from whatwhere.drawing import mime_bundle
 from whatwhere.pixels.images import name_images
-from whatwhere.widgets._atlas_page import PageViews
+from whatwhere.widgets._atlas_closest import ClosestClasses
+from whatwhere.widgets._atlas_page import PageConcepts, PageViews
 from whatwhere.widgets._atlas_similar import Lookup
 from whatwhere.widgets._atlas_words import describe_page
 from whatwhere.widgets._errands import Errands
@@ -149,7 +150,9 @@ class AtlasView(View):
         self._shelf: OrderedDict[int, PageViews] = OrderedDict()
         self._said: dict[int, ConceptBank] = {}
         self._lookup, self._found = Lookup(self._atlas), dict[int, dict[str, Any]]()
+        self._closest = ClosestClasses(self._atlas, model, PageConcepts._calls.network)  # noqa: SLF001  # its own words
         self._errands = Errands(_WORKER, lambda: None)
+        self._asking = Errands(_WORKER if model is None else str(model.device), lambda: None)
         self._begun = False
         self._wanted: int | None = None
         self._exporting: tuple[int, ...] | None = None
@@ -209,6 +212,7 @@ class AtlasView(View):
         """Stop all that is being computed; what there is stays, and `start` continues."""
         self._begun = False
         self._errands.drop_all()
+        self._asking.drop_all()
         for page in self._shelf.values():
             page.stop()
 
@@ -226,15 +230,17 @@ class AtlasView(View):
             If one of them takes longer; it goes on.
         """
         self._page.wait(timeout)
-        job = self._errands.current
-        if job is not None:
-            job.wait(timeout)
+        for errands in (self._errands, self._asking):
+            job = errands.current
+            if job is not None:
+                job.wait(timeout)
 
     def close(self) -> None:
         """Close all pages, give their memory back and disconnect from the browser; the view cannot be used again."""
         if not self._closed:
             self._closed = True
             self._errands.drop_all()
+            self._asking.drop_all()
             for page in self._shelf.values():
                 page.close()
             self._found.clear()
@@ -373,7 +379,7 @@ class AtlasView(View):
         """Tell which pages there are, and what is looked at on the one that is shown."""
         shelf = self._shelf
         self.write(
-            _pages={str(target): describe_page(page.page, page.what.annotated()) for target, page in shelf.items()},
+            _pages={str(target): self._describe(page) for target, page in shelf.items()},
             _parts={str(target): page.references for target, page in shelf.items()},
             _similar={str(target): self._told_similar(target) for target in shelf if target in self._found},
             concept=self._page.concept,
@@ -392,11 +398,33 @@ class AtlasView(View):
         """Take over what was chosen, or said, on a page."""
         if not self._closed and target in self._shelf:
             self._publish()
+            if self._begun:
+                self._look_up(target)
+
+    def _describe(self, page: PageViews) -> dict[str, Any]:
+        bank = page.what.annotated()
+        return describe_page(page.page, bank, self._closest.describe(page.page, bank))
 
     def _look_up(self, target: int) -> None:
-        if target in self._found:
-            return
-        self._errands.run(("similar", target), "similar", lambda: self._lookup.steps(target), self._on_found)
+        """Look up what the atlas does not say of a class."""
+        if target not in self._found:
+            self._errands.run(("similar", target), "similar", lambda: self._lookup.steps(target), self._on_found)
+        self._ask_closest(self._shelf[target])
+
+    def _ask_closest(self, views: PageViews) -> Job[Any] | None:
+        """Ask the network which classes are closest, where the atlas does not keep them."""
+        page, bank = views.page, views.what.bank
+        if bank is None or not self._closest.needs(page, bank):
+            return None
+        closest = self._closest
+
+        def finished(errand: Errand) -> None:
+            if errand.job.error is not None:
+                closest.note_failure(page, bank, errand.job.error)
+            self._say("closest")  # from the worker, which waits for no lock
+
+        key = ("closest", page.target, bank.refits)
+        return self._asking.run(key, "closest", lambda: closest.steps(page, bank), finished)
 
     def _on_found(self, errand: Errand) -> None:
         record, error, target = errand.job.record, errand.job.error, errand.key[1]
@@ -468,7 +496,10 @@ class AtlasView(View):
                 if self._model is not None:
                     page.start()
                     page.wait()
-                told["_pages"][str(target)] = describe_page(page.page, page.what.annotated())
+                    asked = self._ask_closest(page)
+                    if asked is not None:
+                        asked.wait()
+                told["_pages"][str(target)] = self._describe(page)
                 told["_parts"][str(target)] = page.references
                 told["_similar"][str(target)] = self._similar_of(target)
                 yield from page.views.values()

@@ -14,6 +14,7 @@ from whatwhere.jobs import Job
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.widgets._arrivals import ARRIVED
 from whatwhere.widgets._budget import NOTEBOOK, PAGE
+from whatwhere.widgets._calls import Calls
 from whatwhere.widgets._concept_choices import Choosing
 from whatwhere.widgets._concept_prototypes import CardPictures, Prototyping
 from whatwhere.widgets._concept_refits import Refitting
@@ -168,6 +169,9 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
     _prototype = traitlets.Dict().tag(sync=True)
     _growing = traitlets.Dict().tag(sync=True)
 
+    _calls: ClassVar[Calls] = Calls(
+        network="ConceptExplorer(bank, model)", photos="ConceptExplorer(bank, model, images={name: photo, …})"
+    )
     _handlers: ClassVar[dict[str, str]] = {
         "ack": "_on_ack",
         "start": "_on_start",
@@ -203,7 +207,7 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
         self._growth, self._cards = Growth(given, lambda: self._say("growth")), CardPictures()
         self._drawn_cards = ()
         self._device = "cpu" if model is None else str(model.device)
-        self._explored = Explored(model, None if images is None else name_images(images))
+        self._explored = Explored(model, None if images is None else name_images(images), self._calls)
         self._source = bank if isinstance(bank, Job) else None
         self._look: Job[ConceptBank] | None = None
         self._shelf, self._parts = MapShelf(), dict[int, ConceptBank]()

@@ -10,6 +10,7 @@ import traitlets
 from whatwhere.concepts.picture import draw_words
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import name_images
+from whatwhere.widgets._calls import Calls
 from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands, clicks
 from whatwhere.widgets._full_photos import FullPhotos
@@ -168,6 +169,9 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
     _status = traitlets.Dict().tag(sync=True)
     _seq = traitlets.Int(0).tag(sync=True)
 
+    _calls: ClassVar[Calls] = Calls(
+        network="StrategyView(graph, model, photos, bank=bank)", photos="StrategyView(graph, images={name: photo, …})"
+    )
     _mirrors = ("selected_images", "selected_concepts")
     _followed = ("images", "concepts")
     _handlers: ClassVar[dict[str, str]] = {
@@ -409,7 +413,7 @@ class StrategyView(Displayed, FullPhotos, Showing, LinkedView):
             )
         self._record = graph
         self._rows = {name: n for n, name in enumerate(graph.images)}
-        self._photos = PhotoSource(graph, self._images, self._concept_bank(), self._model)
+        self._photos = PhotoSource(graph, self._images, self._concept_bank(), self._model, self._calls)
 
     def _say_now(self, key: str) -> None:
         del key

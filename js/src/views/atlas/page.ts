@@ -4,6 +4,7 @@ import { h, icon, on, setAttribute, setText, show } from "../../core/dom";
 import { Sprite } from "../concepts/sprite";
 import { type Host, type Manager, makePart } from "../shared/parts";
 import { listTerms, makePopover } from "../shared/popover";
+import { makeClosest } from "./closest";
 import { makeSimilar } from "./similar";
 
 export interface PageNow {
@@ -31,19 +32,25 @@ export interface ClassPage {
   enter(): void;
 }
 
+/** What leads from a page to others. */
+export interface Ways {
+  /** To a similar concept. */
+  follow(row: Likeness): void;
+  goTo(id: number): void;
+  goBack(): void;
+}
+
 /**
  * Makes it.
  *
  * @param hosts - who renders views
- * @param follow - called with the similar concept that a person wants to see
- * @param back - called when a person wants to go back
+ * @param ways - lead to other pages
  * @param redraw - called when crops can be drawn
  * @param signal - takes it away
  */
 export function makePage(
   hosts: { host: Host | undefined; manager: Manager | undefined },
-  follow: (row: Likeness) => void,
-  back: () => void,
+  ways: Ways,
   redraw: () => void,
   signal: AbortSignal,
 ): ClassPage {
@@ -68,8 +75,9 @@ export function makePage(
   const line = h("div", { class: "words" }, words, rule, popover.node);
   const what = makePart("what", "view.what", hosts.host, hosts.manager, signal);
   const why = makePart("why", "view.why", hosts.host, hosts.manager, signal);
-  const similar = makeSimilar(follow, new Sprite(signal, redraw), signal);
-  const body = h("div", { class: "body" }, what.node, similar.node, why.node);
+  const similar = makeSimilar(ways.follow, new Sprite(signal, redraw), signal);
+  const closest = makeClosest((id) => ways.goTo(id), signal);
+  const body = h("div", { class: "body" }, what.node, closest.node, similar.node, why.node);
   const node = h(
     "section",
     { class: "page" },
@@ -78,7 +86,7 @@ export function makePage(
     body,
   );
   let shown: string | null = null;
-  on(button, "click", back, signal);
+  on(button, "click", () => ways.goBack(), signal);
 
   /** Puts the views of a class in the place of others; the page keeps its height until they stand there. */
   function place(parts: PageParts): void {
@@ -113,6 +121,7 @@ export function makePage(
       if (!page || !parts) return;
       place(parts);
       const { similar: rows, concept, far, dark, waiting } = now;
+      closest.update({ page, concept, far, dark });
       similar.update({ page, similar: rows, concept, far, dark, waiting });
     },
     enter() {

@@ -2,10 +2,10 @@
 import type { ConceptMark, Likeness, PageInfo, Similar } from "../../core/atlas_wire";
 import { h, icon, on, patchChildren, setAttribute, setText, show } from "../../core/dom";
 import { walkWithArrows } from "../../core/roving";
-import { hueOn, inkOn, textureOf } from "../concepts/palette";
 import { makeSegments } from "../concepts/segments";
 import { paintTiles, type Sprite } from "../concepts/sprite";
 import { makeAbout, makePopover } from "../shared/popover";
+import { markConcept } from "./mark";
 
 /** Rows that are shown of all concepts before somebody asks for more. */
 const FEW = 8;
@@ -150,8 +150,8 @@ export function makeSimilar(
     const here = page.concepts.find(({ id }) => id === like.here);
     if (!here || !similar) return;
     const find = <T extends Element = HTMLElement>(selector: string) => row.querySelector(selector) as T;
-    mark(find(".here .dot"), here, dark);
-    mark(find(".there .dot"), like.there.concept, dark);
+    markConcept(find(".here .dot"), here, dark);
+    markConcept(find(".there .dot"), like.there.concept, dark);
     const away = far(like.there.class);
     setText(find(".n"), like.there.name);
     setText(find(".c"), like.there.concept.name);
@@ -221,13 +221,4 @@ function makeRow(): HTMLElement {
       h("span", { class: "m sm" }, "matched one to one"),
     ),
   );
-}
-
-/** Writes a concept's letter in its hue. */
-function mark(chip: HTMLElement, { id, hue, letter }: ConceptMark, dark: boolean): void {
-  const colour = hueOn(hue, dark);
-  chip.style.setProperty("--c", colour);
-  chip.style.setProperty("--cf", inkOn(colour));
-  setAttribute(chip, "data-tx", textureOf(id) || null);
-  setText(chip, letter);
 }

@@ -221,7 +221,8 @@ function makeFacts({ model }: Context): Part {
     node,
     update({ bank, opened }) {
       if (!bank || !opened) return;
-      const close = closestClasses(model, bank, opened) ?? [];
+      const onPage = model.get("_embedded") === "page"; // which lists them, with the way to each
+      const close = onPage ? [] : (closestClasses(model, bank, opened) ?? []);
       setText(present, presentWords(bank, opened, model.get("_images") ?? []));
       const now = JSON.stringify(close);
       if (now === key) return;

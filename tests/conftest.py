@@ -29,6 +29,7 @@ os.environ["WHATWHERE_CACHE"] = _CACHE.name
 
 def pytest_addoption(parser):
     parser.addoption("--extended", action="store_true", help="run the long sweeps as well")
+    parser.addoption("--new-pictures", action="store_true", help="take the views' pictures for right, and keep them")
 
 
 def pytest_unconfigure():

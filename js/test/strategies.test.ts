@@ -235,7 +235,7 @@ describe("geometry", () => {
       { x: 50, y: 50 },
       { x: 300, y: 50 },
     ];
-    const moves = moveApart(spots, [20, 20, 20, 20]);
+    const moves = moveApart(spots, [20, 20, 20, 20], { x: 400, y: 400 });
     expect(moves[0]).toEqual({ x: 0, y: 0 });
     expect(moves[3]).toEqual({ x: 0, y: 0 });
     const at = spots.map(({ x, y }, i) => ({ x: x + (moves[i]?.x ?? 0), y: y + (moves[i]?.y ?? 0) }));
@@ -245,6 +245,15 @@ describe("geometry", () => {
         expect(Math.hypot(a.x - b.x, a.y - b.y)).toBeGreaterThanOrEqual(20 - 1e-3);
       }
     expect(Math.max(...moves.map(({ x, y }) => Math.hypot(x, y)))).toBeCloseTo(20, 6);
+  });
+
+  it("moves no disc out of the chart, over the words above it", () => {
+    const spots = [0, 1, 2].map(() => ({ x: 100, y: 0 }));
+    const frame = { x: 200, y: 300 };
+    const moves = moveApart(spots, [20, 20, 20], frame);
+    const at = moves.map(({ x, y }) => ({ x: 100 + x, y }));
+    for (const { x, y } of at) expect(x >= 0 && x <= frame.x && y >= 0 && y <= frame.y).toBe(true);
+    expect(new Set(at.map(({ x, y }) => `${x} ${y}`)).size).toBe(3);
   });
 
   it("draws dimmed photos below, misread ones above right ones, chosen ones on top", () => {

@@ -187,20 +187,25 @@ const [TURNS, ROUNDS] = [8, 4];
  *
  * @param spots - places
  * @param rooms - how far each has to be from those before it
+ * @param frame - width and height, from 0, that no place is moved out of
  * @returns how far each moves
  */
-export function moveApart(spots: readonly Spot[], rooms: readonly number[]): Spot[] {
+export function moveApart(spots: readonly Spot[], rooms: readonly number[], frame: Spot): Spot[] {
   const placed: Spot[] = [];
   return spots.map((spot, i) => {
     const room = rooms[i] as number;
     const isFree = (at: Spot) => placed.every(({ x, y }) => Math.hypot(at.x - x, at.y - y) >= room - 1e-6);
+    const isInside = (at: Spot) => at.x >= 0 && at.y >= 0 && at.x <= frame.x && at.y <= frame.y;
     const tried = [{ x: 0, y: 0 }];
     for (let round = 1; round <= ROUNDS; round++)
       for (let turn = 0; turn < TURNS; turn++) {
         const angle = ((turn % 2 === 0 ? turn : -(turn + 1)) / TURNS) * Math.PI;
         tried.push({ x: (round * room * Math.cos(angle)) / 2, y: (round * room * Math.sin(angle)) / 2 });
       }
-    const by = tried.find(({ x, y }) => isFree({ x: spot.x + x, y: spot.y + y })) ?? { x: 0, y: 0 };
+    const by = tried.find(({ x, y }) => {
+      const at = { x: spot.x + x, y: spot.y + y };
+      return isFree(at) && ((x === 0 && y === 0) || isInside(at));
+    }) ?? { x: 0, y: 0 };
     placed.push({ x: spot.x + by.x, y: spot.y + by.y });
     return by;
   });

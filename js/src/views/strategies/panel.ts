@@ -110,6 +110,11 @@ export function makePanel({ model, state, act, signal }: Context): Part {
     const moves = moveApart(
       spots.map(({ x, y }) => ({ x: x * wide, y: y * high })),
       sizes.map((size) => (wide > 0 ? size / 2 + BESIDE : 0)),
+      { x: wide, y: high },
+    );
+    placeMean(
+      spots.map(({ x, y }, i) => ({ x: x * wide + (moves[i]?.x ?? 0), y: y * high + (moves[i]?.y ?? 0) })),
+      sizes,
     );
     const focused = buttons.indexOf((discs.getRootNode() as ShadowRoot).activeElement as HTMLElement);
     buttons.forEach((button, i) => {
@@ -133,6 +138,19 @@ export function makePanel({ model, state, act, signal }: Context): Part {
         whiskers(concept, counting, end, laneOf(i, known.length), state.dark, shown.chosenConcepts),
       ),
     );
+  }
+
+  /** What all photos give stands at the right, or at the left where discs lie on it only there. */
+  function placeMean(spots: readonly Spot[], sizes: readonly number[]): void {
+    setAttribute(mean, "data-left", null);
+    const [frame, box] = [area.getBoundingClientRect(), mean.getBoundingClientRect()];
+    const covers = (left: number) =>
+      spots.some(({ x, y }, i) => {
+        const reach = (sizes[i] as number) / 2;
+        const below = y + reach > box.top - frame.top && y - reach < box.bottom - frame.top;
+        return below && x + reach > left && x - reach < left + box.width;
+      });
+    setAttribute(mean, "data-left", (covers(frame.width - box.width) && !covers(0)) || null);
   }
 
   const observer = new ResizeObserver(() => act.redraw());

@@ -20,7 +20,6 @@ import { h, icon, on, setAttribute, setText, show } from "../core/dom";
 import { Kernel, STALE_AFTER } from "../core/kernel";
 import { type AnyModel, listen } from "../core/model";
 import { Selection } from "../core/selection";
-import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { TraitWriter } from "../core/writer";
 import type { ClassRow } from "./atlas/classes";
@@ -28,7 +27,9 @@ import { makePage } from "./atlas/page";
 import { makeSide } from "./atlas/side";
 import css from "./atlas/style.css";
 import { farWords, KEYS, refusal, shownWords, silence, subtitle } from "./atlas/words";
+import segments from "./concepts/style/segments.css";
 import { listKeys } from "./shared/head";
+import { asWidget, makeStand, putUp } from "./shared/mount";
 import type { Host } from "./shared/parts";
 import { makePopover } from "./shared/popover";
 import shared from "./shared/style.css";
@@ -68,7 +69,7 @@ interface Place {
 }
 
 /** Puts a view on the page, until the signal aborts. */
-function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: AbortSignal): void {
+function mount(model: Model, el: HTMLElement, signal: AbortSignal, host?: Host): void {
   const plain = model as unknown as AnyModel;
   const redraw = onFrame(draw, signal);
   const kernel = new Kernel<AtlasSent, AtlasReply>(plain, signal, redraw.request, ATLAS_HEARING);
@@ -80,15 +81,13 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   const note = h("p", { class: "note sm", role: "status", hidden: true });
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
   const announce = announcer(spoken, ANNOUNCE, signal);
-  const root = h(
-    "div",
-    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
+  const stand = makeStand(
+    base + shared + segments + css,
     head.node,
     h("div", { class: "atlas" }, side.node, h("div", { class: "main" }, note, page.node)),
     spoken,
   );
-  const shell = h("div", { "data-lm-suppress-shortcuts": "true" });
-  shell.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
+  const { root } = stand;
 
   let selection: Selection | null = null;
   let ending = new AbortController();
@@ -261,8 +260,6 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     setAttribute(root, "aria-label", `${TITLE} of ${model.get("_title")}`);
   }
 
-  for (const name of [...ATLAS_PUBLIC, ...ATLAS_HEARING.traits])
-    listen(plain, `change:${name}`, redraw.request, signal);
   listen(
     plain,
     "change:selected",
@@ -291,19 +288,7 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     act();
   }
 
-  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
-  el.append(shell);
-  signal.addEventListener("abort", () => shell.remove(), { once: true });
-  followTheme(root, redraw.request, signal);
-  redraw.now();
-  kernel.poke();
+  putUp(el, stand, [...ATLAS_PUBLIC, ...ATLAS_HEARING.traits], { model: plain, kernel, redraw, signal });
 }
 
-export default {
-  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-  render({ model, el, host }: { model: unknown; el: HTMLElement; host?: unknown }): () => void {
-    const ending = new AbortController();
-    mount(model as Model, el, host as Host | undefined, ending.signal);
-    return () => ending.abort();
-  },
-} satisfies AnyWidget;
+export default asWidget(mount) satisfies AnyWidget;

@@ -43,6 +43,7 @@ import layout from "./concepts/style/layout.css";
 import narrow from "./concepts/style/narrow.css";
 import picture from "./concepts/style/picture.css";
 import grown from "./concepts/style/prototypes.css";
+import segments from "./concepts/style/segments.css";
 import { headWords, KEYS, kernelWords, selectionWords, targetWords } from "./concepts/words";
 import { makeArriving } from "./shared/arriving";
 import { makeHead } from "./shared/head";
@@ -52,7 +53,7 @@ import shared from "./shared/style.css";
 
 type Model = AnyModel<ConceptTraits>;
 
-const STYLE = [base, shared, layout, picture, cards, evidence, detail, grown, narrow].join("");
+const STYLE = [base, shared, layout, segments, picture, cards, evidence, detail, grown, narrow].join("");
 
 /** A screen reader hears of a selection once it rests this long, in milliseconds. */
 const ANNOUNCE = 400;

@@ -17,9 +17,8 @@ import {
   PARTS,
 } from "../core/explorer_wire";
 import { Kernel } from "../core/kernel";
-import { type AnyModel, listen } from "../core/model";
+import type { AnyModel } from "../core/model";
 import { Selection } from "../core/selection";
-import { followTheme } from "../core/theme";
 import { announcer, onFrame } from "../core/timing";
 import { TraitWriter } from "../core/writer";
 import { makeChooser } from "./explorer/chooser";
@@ -28,6 +27,7 @@ import css from "./explorer/style.css";
 import { explainedWords, KEYS, silence, subtitle } from "./explorer/words";
 import { busyWords } from "./shared/answering";
 import { listKeys } from "./shared/head";
+import { asWidget, makeStand, putUp } from "./shared/mount";
 import { type Host, makePart } from "./shared/parts";
 import { makePopover } from "./shared/popover";
 import shared from "./shared/style.css";
@@ -63,7 +63,7 @@ function makeHead(choose: (target: number | null) => void, signal: AbortSignal) 
 }
 
 /** Puts a view on the page, until the signal aborts. */
-function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: AbortSignal): void {
+function mount(model: Model, el: HTMLElement, signal: AbortSignal, host?: Host): void {
   const plain = model as unknown as AnyModel;
   const redraw = onFrame(draw, signal);
   const kernel = new Kernel<ExplorerSent, ExplorerReply>(plain, signal, redraw.request, EXPLORER_HEARING);
@@ -78,17 +78,15 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
   }));
   const spoken = h("span", { class: "vh", role: "status", "aria-live": "polite" });
   const announce = announcer(spoken, ANNOUNCE, signal);
-  const root = h(
-    "div",
-    { class: "ww", role: "region", "data-lm-suppress-shortcuts": "true" },
+  const stand = makeStand(
+    base + shared + css,
     head.node,
     finder.node,
     note,
     h("div", { class: "explorer" }, ...parts.map(({ part }) => part.node)),
     spoken,
   );
-  const shell = h("div", { "data-lm-suppress-shortcuts": "true" });
-  shell.attachShadow({ mode: "open" }).append(h("style", {}, base + shared + css), root);
+  const { root } = stand;
 
   const [where, what] = parts.map(({ part }) => part.node);
   const beside = new ResizeObserver(() => {
@@ -137,8 +135,6 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     announce(explainedWords(found));
   }
 
-  for (const name of [...EXPLORER_PUBLIC, ...EXPLORER_HEARING.traits])
-    listen(plain, `change:${name}`, redraw.request, signal);
   on(
     root,
     "keydown",
@@ -151,19 +147,12 @@ function mount(model: Model, el: HTMLElement, host: Host | undefined, signal: Ab
     },
     signal,
   );
-  for (const type of ["pointerenter", "focusin"] as const) on(root, type, () => kernel.poke(), signal);
-  el.append(shell);
-  signal.addEventListener("abort", () => shell.remove(), { once: true });
-  followTheme(root, redraw.request, signal);
-  redraw.now();
-  kernel.poke();
+  putUp(el, stand, [...EXPLORER_PUBLIC, ...EXPLORER_HEARING.traits], {
+    model: plain,
+    kernel,
+    redraw,
+    signal,
+  });
 }
 
-export default {
-  /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-  render({ model, el, host }: { model: unknown; el: HTMLElement; host?: unknown }): () => void {
-    const ending = new AbortController();
-    mount(model as Model, el, host as Host | undefined, ending.signal);
-    return () => ending.abort();
-  },
-} satisfies AnyWidget;
+export default asWidget(mount) satisfies AnyWidget;

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 _REFERENCE = "IPY_MODEL_"
 _WHOLE = "AtlasView(atlas, model, images={name: photo, …})"
+#: What a page's concepts lack, the atlas's view is to be given.
+CONCEPT_CALLS = Calls(network="AtlasView(atlas, model)", photos=_WHOLE)
 
 
 class PageConcepts(ConceptExplorer):
-    """The concepts of a class, on its page: what it lacks, the atlas's view is to be given."""
+    """The concepts of a class, on its page."""
 
-    _calls = Calls(network="AtlasView(atlas, model)", photos=_WHOLE)
+    _calls = CONCEPT_CALLS
 
 
 class PagePhotos(StrategyView):

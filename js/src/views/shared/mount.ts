@@ -3,6 +3,7 @@ import { h, on } from "../../core/dom";
 import { type AnyModel, listen } from "../../core/model";
 import { followTheme } from "../../core/theme";
 import type { Redraw } from "../../core/timing";
+import type { Host } from "./parts";
 
 /** Where a view stands. */
 export interface Stand {
@@ -59,12 +60,14 @@ export function makeAcknowledger(
 }
 
 /** Makes what anywidget wants of a view that stays until a signal aborts. */
-export function asWidget<Model>(mount: (model: Model, el: HTMLElement, signal: AbortSignal) => void) {
+export function asWidget<Model>(
+  mount: (model: Model, el: HTMLElement, signal: AbortSignal, host?: Host) => void,
+) {
   return {
     /** anywidget calls this once for each place where the view is displayed; what it returns takes the view away. */
-    render({ model, el }: { model: unknown; el: HTMLElement }): () => void {
+    render({ model, el, host }: { model: unknown; el: HTMLElement; host?: unknown }): () => void {
       const ending = new AbortController();
-      mount(model as Model, el, ending.signal);
+      mount(model as Model, el, ending.signal, host as Host | undefined);
       return () => ending.abort();
     },
   };

@@ -138,7 +138,6 @@ def test_what_cards_show_goes_both_ways_with_python(lab, screenshots):
     lab.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
     )
-    lab.page.wait_for_timeout(10_500)  # a sign of life counts for ten seconds, and there is no state to wait for
     view.locator(".face").nth(2).click()
     lab.until("ww.dataset.kernel === '0'")
     assert view.locator(".card[data-grown]").count() == 3

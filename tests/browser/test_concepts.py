@@ -191,7 +191,6 @@ def test_a_restarted_kernel_is_said_and_what_is_there_still_works(lab):
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
     )
     opened = view.get_attribute("data-opened")
-    lab.page.wait_for_timeout(10_500)  # a sign of life counts for ten seconds, and there is no state to wait for
     view.locator(".face").nth(1).click()
     lab.until(f"ww.dataset.opened !== '{opened}'")
     lab.until("ww.dataset.kernel === '0'")

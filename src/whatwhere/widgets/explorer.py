@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from whatwhere.drawing import mime_bundle
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import name_images, read_photo
 from whatwhere.pixels.late import LatePhoto
+from whatwhere.widgets._displayed import Displayed
 from whatwhere.widgets._errands import Errands
 from whatwhere.widgets._linked import LinkedView
 from whatwhere.widgets._pages import Page, Pages
@@ -43,7 +43,7 @@ _CHOICES = 200  # classes that are offered
 _REFERENCE = "IPY_MODEL_"
 
 
-class Explorer(LinkedView):
+class Explorer(Displayed, LinkedView):
     """All of it, linked: photos and predictions, where the network looks, what it sees, and why it reads photos so.
 
     It opens with a sensible answer. The first photo's prediction and a coarse map come first; then all photos are
@@ -303,15 +303,8 @@ class Explorer(LinkedView):
     def __repr__(self) -> str:
         return f"<Explorer: {len(self._images)} photos. {self.describe()}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Show the widget, with a picture for hosts that cannot; the first display starts the computing."""
-        shown = super()._repr_mimebundle_(**kwargs)
-        if not self._begun:
-            self.start()
-        if shown is None:
-            return None
-        data, metadata = shown
-        return {**mime_bundle(self.picture(), self.describe()), **data}, metadata
+    def _fallback(self) -> tuple[Image.Image, dict[str, int]]:
+        return self.picture(), {}
 
     # -- in the order in which a person looks -------------------------------------------------------------------------
 

@@ -312,17 +312,20 @@ def test_running_out_of_memory_halves_the_batch(small, pictures, extract, fit_on
         assert getattr(bank, name) == pytest.approx(getattr(wanted, name), abs=1e-5)
 
 
-@pytest.mark.parametrize("of_gradients", [False, True])
-def test_running_out_of_memory_behind_the_layer(small, pictures, extract, monkeypatch, of_gradients):
-    """Where logits are decoded from features, and where their gradients are taken."""
+@pytest.mark.parametrize("behind", ["an affine head", "a curved one", "its gradients"])
+def test_running_out_of_memory_behind_the_layer(small, pictures, extract, monkeypatch, behind):
+    """Where logits are decoded, and where gradients are taken: behind an affine head one of them serves all photos."""
     images = pictures(11)
+    curved, of_gradients = behind != "an affine head", behind == "its gradients"
 
-    def curved():  # behind an affine head one gradient serves all photos
+    def net():
         maps = nn.Sequential(nn.Conv2d(3, 12, 4, stride=4), nn.ReLU())
-        return nn.Sequential(maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4))
+        head = [nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4)] if curved else [nn.Linear(12, 4)]
+        return nn.Sequential(maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head)
 
-    wanted = extract(small(curved(), batch_size=8), images, layer="0")
-    model = small(curved(), batch_size=8)
+    wanted = extract(small(net(), batch_size=8), images, layer="0")
+    assert wanted.affine is not curved
+    model = small(net(), batch_size=8)
     cut = model.cut("0")
     decoder = cut._decoder
 

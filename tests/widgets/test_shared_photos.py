@@ -267,6 +267,27 @@ def _part_of(concept_id):
     return SimpleNamespace(parent=("bank", concept_id))
 
 
+def test_a_photo_that_comes_back_while_another_is_taken_in(explore):
+    """The worker puts it among the guests between two looks at them."""
+    seen = explore(None)
+    seen.start().wait(PATIENCE)
+    seen.add({"cat": picture(seed=5)})
+    strip, facts = seen._explored.strip, seen._explored.facts
+    cat = strip.guests["cat"]
+
+    class Meanwhile(dict):
+        def values(self):
+            found = super().values()
+            self.setdefault("dog", cat)
+            return found
+
+        items = dict.items
+
+    strip.guests = Meanwhile(strip.guests)
+    seen._explored._tell_logits(facts)
+    assert list(seen.added) == ["cat", "dog"]
+
+
 def test_views_of_other_photos_stay_as_they_are(look, explore, photos):
     others = {name: photos[name] for name in ("photo 0", "photo 1")} | {"sea": picture(seed=7)}
     smaller = {name: picture(20, seed=n) for n, name in enumerate(photos)}

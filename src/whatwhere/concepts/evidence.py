@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from whatwhere.concepts._chain import Chain
 from whatwhere.concepts.photos import PhotoSet
 from whatwhere.engine.blocks import BlockStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -230,7 +228,7 @@ class Evidence:
         return torch.cat([] if every is None else list(every[place]))
 
 
-class Chained(Sequence[torch.Tensor]):
+class Chained(Chain):
     """Blocks of rows one after the other.
 
     Parameters
@@ -240,20 +238,8 @@ class Chained(Sequence[torch.Tensor]):
     """
 
     def __init__(self, *parts: BlockStore) -> None:
+        super().__init__(map(len, parts))
         self._parts = parts
-        self._starts = [0, *itertools.accumulate(len(part) for part in parts)]
 
-    @overload
-    def __getitem__(self, index: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Tensor]: ...
-    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(f"index: wanted 0 to {len(self) - 1}, got {index}.")
-        which = bisect.bisect_right(self._starts, index) - 1
-        return self._parts[which][index - self._starts[which]]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
+    def _block(self, which: int, number: int) -> Tensor:
+        return self._parts[which][number]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from whatwhere.concepts._chain import Chain
 from whatwhere.nets.memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -114,7 +112,7 @@ class WithinMemory:
         return torch.cat([self.encode(dictionary, part) for part in (rows[:half], rows[half:])])
 
 
-class Parts(Sequence[torch.Tensor]):
+class Parts(Chain):
     """Blocks of rows in parts of at most so many.
 
     Parameters
@@ -126,24 +124,12 @@ class Parts(Sequence[torch.Tensor]):
     """
 
     def __init__(self, blocks: Sequence[Tensor], most: int) -> None:
+        super().__init__(-(-len(block) // most) for block in blocks)
         self._blocks, self._most = blocks, most
-        self._starts = [0, *itertools.accumulate(-(-len(block) // most) for block in blocks)]
 
-    @overload
-    def __getitem__(self, index: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Tensor]: ...
-    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(f"index: wanted 0 to {len(self) - 1}, got {index}.")
-        which = bisect.bisect_right(self._starts, index) - 1
-        first = (index - self._starts[which]) * self._most
+    def _block(self, which: int, number: int) -> Tensor:
+        first = number * self._most
         return self._blocks[which][first : first + self._most]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
 
 
 def _fewer(rows: int, stage: str, error: BaseException) -> int:

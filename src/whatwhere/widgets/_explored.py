@@ -249,9 +249,8 @@ class Explored:
     def _tell_logits(self, facts: Facts) -> None:
         """Note the guests' logits, where those of the others are known."""
         if facts.logits or facts.effects is not None:
-            facts.logits.update(
-                zip(self.strip.numbers, (each.logits for each in self.strip.guests.values()), strict=True)
-            )
+            guests = list(self.strip.guests.values())  # the worker may add one meanwhile
+            facts.logits.update(zip(self.strip.numbers, (each.logits for each in guests), strict=False))
 
     def encode(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
         """Write all that fits as it travels.
@@ -325,7 +324,7 @@ class Explored:
     @property
     def added(self) -> dict[str, Photo]:
         """Guests, and those that come back once they were looked at with the concepts that there are now."""
-        return {name: each.photo for name, each in self.strip.guests.items()} | self._returning
+        return {name: each.photo for name, each in list(self.strip.guests.items())} | self._returning
 
     @property
     def gallery(self) -> ConceptData | None:

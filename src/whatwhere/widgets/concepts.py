@@ -298,7 +298,7 @@ class ConceptExplorer(Displayed, SharedPhotos["Seen"], Refitting, Prototyping, C
     @property
     def added(self) -> dict[str, Photo]:
         """The photos that were added to the bank's, by name."""
-        return {name: each.photo for name, each in self._explored.strip.guests.items()}
+        return {name: each.photo for name, each in list(self._explored.strip.guests.items())}
 
     def add(self, images: Any) -> list[str]:
         """Look for the concepts in other photos, as dropping them on the view does, and show the first of them.

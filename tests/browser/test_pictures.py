@@ -215,6 +215,7 @@ def test_a_notebook_is_as_it_was_looked_at(lab, album, font):
         album.check(f"lab-{look}", resting(view))
 
 
-def test_no_picture_is_left_over():
+def test_no_picture_is_left_over_and_all_are_small():
     known = {f"{name}-{look}" for name in VIEWS for look in LOOKS} | {f"lab-{look}" for look in IN_LAB}
     assert {path.stem for path in KEPT.iterdir()} == known
+    assert sum(path.stat().st_size for path in KEPT.iterdir()) < 400_000

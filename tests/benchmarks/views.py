@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from _bench import Options, machine, say, table
-from _views_interactions import INTERACTIONS, Watch, interact, kernel_round_trips
+from _views_interactions import INTERACTIONS, Watch, interact, kernel_round_trips, stops
 from _views_memory import redisplays
 from _views_size import notebooks, page_of_concepts
 from lab_driver import CHROMIUM, FLAGS, Lab, jupyter, write_notebook
@@ -46,6 +46,10 @@ ATTRIBUTION = """
 view = ww.AttributionView(model, dict(list(photos.items())[:6]), method=ww.Sobol(grid=8, rows=4))
 view
 """
+LONG = """
+view = ww.AttributionView(model, dict(list(photos.items())[:1]), method=ww.Sobol(grid=8, rows=4096))
+view
+"""
 CONCEPTS = """
 bank = ww.Craft(n_concepts=10, fit_on="locations").run(model, photos, progress=False)
 view = ww.ConceptExplorer(bank, model)
@@ -59,7 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--displays", type=int, default=50)
     parser.add_argument("--calm", type=float, default=1.5, help="1-minute load below which a part begins")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait for it, at most")
-    parser.add_argument("--only", nargs="+", choices=["attribution", "concepts", "memory", "notebooks", "page"])
+    parser.add_argument("--only", nargs="+", choices=["attribution", "concepts", "stop", "memory", "notebooks", "page"])
     return parser.parse_args()
 
 
@@ -138,6 +142,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Any]] = {
         "attribution": lambda: view_of("attribution", told),
         "concepts": lambda: view_of("concepts", told),
+        "stop": lambda: stop(told),
         "memory": lambda: memory(told),
         "notebooks": lambda: print("\n" + table(["view", "KB"], notebooks())),
         "page": lambda: page(told),
@@ -146,6 +151,17 @@ def main() -> None:
     for name, part in parts.items():
         if not told.only or name in told.only:
             part()
+
+
+def stop(told: argparse.Namespace) -> None:
+    load = loads(told)
+    with lab_on([SETUP, LONG]) as (lab, _):
+        lab.until("ww.dataset.state === 'computing' && Number(ww.dataset.rows) > 0")
+        lab.python("view.stop()")
+        lab.until_python("view.job.state == 'stopped'")
+        rows = stops(lab, told.count)
+    print(f"\n### stop: {load}\n")
+    print(table(list(rows[0]), rows))
 
 
 def memory(told: argparse.Namespace) -> None:

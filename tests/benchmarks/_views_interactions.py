@@ -231,6 +231,9 @@ _ANSWERS: Final = {
         ),
     },
 }
+_STOP = """(ww) => [...ww.querySelectorAll(".ctl .link")].find((each) => each.textContent === "Stop").click()"""
+_STOPPED = "(ww) => ww.dataset.state !== 'computing'"
+_RUN = 400  # ms that a job runs before it is stopped
 _BEFORE: Final = {
     "attribution": "view.selected_image = 'part 0'; view.selected_class = None",
     "concepts": "view.map_kind = 'implicit'",
@@ -282,3 +285,28 @@ def kernel_round_trips(lab: Lab, watch: Watch, kind: str, count: int) -> list[di
     lab.python(_AFTER[kind])
     lab.page.wait_for_timeout(2_000)
     return rows
+
+
+def stops(lab: Lab, count: int) -> list[dict[str, str]]:
+    """Time what lies between a click on Stop and the end of the job as the page shows it.
+
+    Parameters
+    ----------
+    lab : Lab
+        The page, with a view whose job is long.
+    count : int
+        How often.
+
+    Returns
+    -------
+    list of dict
+        Rows of a table.
+    """
+    times = []
+    for i in range(count):
+        lab.python("view.start()")
+        lab.until("ww.dataset.state === 'computing'")
+        lab.page.wait_for_timeout(_RUN + 37 * (i % 7))  # not always at the same place of a chunk
+        times.append(lab.page.evaluate(_UNTIL, [_STOP, _STOPPED, i]))
+        lab.until_python("view.job.state == 'stopped'")
+    return [{"asked of the kernel": "Stop, to the job's end on the page", "ms, p50, p95": quantiles(times)}]

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from _bench import Options, machine, say, table
 from _views_atlas import NO_PHOTOS, with_kernel, without_kernel
-from _views_interactions import INTERACTIONS, Watch, interact, kernel_round_trips
+from _views_interactions import INTERACTIONS, Watch, interact, kernel_round_trips, stops
 from _views_memory import redisplays
 from _views_size import notebooks, page_of_concepts
 from lab_driver import CHROMIUM, FLAGS, Lab, jupyter, write_notebook
@@ -47,6 +47,10 @@ ATTRIBUTION = """
 view = ww.AttributionView(model, dict(list(photos.items())[:6]), method=ww.Sobol(grid=8, rows=4))
 view
 """
+LONG = """
+view = ww.AttributionView(model, dict(list(photos.items())[:1]), method=ww.Sobol(grid=8, rows=4096))
+view
+"""
 CONCEPTS = """
 bank = ww.Craft(n_concepts=10, fit_on="locations").run(model, photos, progress=False)
 view = ww.ConceptExplorer(bank, model)
@@ -67,9 +71,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--displays", type=int, default=50)
     parser.add_argument("--calm", type=float, default=1.5, help="1-minute load below which a part begins")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait for it, at most")
-    parser.add_argument(
-        "--only", nargs="+", choices=["attribution", "concepts", "memory", "notebooks", "page", "atlas"]
-    )
+    parts = ["attribution", "concepts", "stop", "memory", "notebooks", "page", "atlas"]
+    parser.add_argument("--only", nargs="+", choices=parts)
     return parser.parse_args()
 
 
@@ -148,6 +151,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Any]] = {
         "attribution": lambda: view_of("attribution", told),
         "concepts": lambda: view_of("concepts", told),
+        "stop": lambda: stop(told),
         "memory": lambda: memory(told),
         "notebooks": lambda: print("\n" + table(["view", "KB"], notebooks())),
         "page": lambda: page(told),
@@ -157,6 +161,17 @@ def main() -> None:
     for name, part in parts.items():
         if not told.only or name in told.only:
             part()
+
+
+def stop(told: argparse.Namespace) -> None:
+    load = loads(told)
+    with lab_on([SETUP, LONG]) as (lab, _):
+        lab.until("ww.dataset.state === 'computing' && Number(ww.dataset.rows) > 0")
+        lab.python("view.stop()")
+        lab.until_python("view.job.state == 'stopped'")
+        rows = stops(lab, told.count)
+    print(f"\n### stop: {load}\n")
+    print(table(list(rows[0]), rows))
 
 
 def memory(told: argparse.Namespace) -> None:

@@ -47,5 +47,5 @@ export function shortWords({ state, trouble }: Answering): string | null {
 /** How far a computation is said to be that nothing is heard of; empty where it is heard of. */
 export function unheardWords({ state, trouble }: Answering): string {
   if (state !== "silent") return "";
-  return trouble === "gone" ? "Ended with its kernel" : "How far it is now is not known";
+  return trouble === "gone" ? "Ended with its kernel" : "Progress not known";
 }

@@ -18,6 +18,7 @@ from torch import nn
 import whatwhere as ww
 from whatwhere.atlas import Atlas, ClassPage
 from whatwhere.atlas.page_store import Held
+from whatwhere.widgets._atlas_similar import Lookup
 from whatwhere.widgets._atlas_words import likeness, sentence
 from whatwhere.widgets._view import WIRE
 
@@ -164,6 +165,18 @@ def test_how_alike_concepts_are_is_said_with_what_is_usual():
     assert likeness(0.2, 3.5, 0.08).endswith("z 3.5: about 8 % of pairs this alike are chance")
     assert likeness(0.1, 1.0, 0.9).endswith("no more than chance gives")
     assert likeness(-0.1, float("nan"), float("nan")) == "cosine \u22120.10; too few classes to tell chance"
+
+
+def test_where_none_is_alike_it_is_said_by_which_measure(atlas, monkeypatch):
+    likest = atlas.similar(0, most=1, threshold=None)[0]
+
+    def none_but(z):
+        far = replace(likest, cosine=0.1, z=z)
+        monkeypatch.setattr(type(atlas), "similar", lambda *_, threshold, **__: [] if threshold else [far])
+        return list(Lookup(atlas).steps(0))[-1].record["note"]
+
+    assert none_but(0.4) == "No concept of another class is more like one of these than chance gives."
+    assert none_but(float("nan")) == "No concept of another class has a cosine of 0.3 or more with one of these."
 
 
 # -- choices ----------------------------------------------------------------------------------------------------------

@@ -115,7 +115,11 @@ class Lookup:
         if classes < 2:  # noqa: PLR2004  # one and another
             note = "There is no other class to compare with."
         elif none:
-            note = "No concept of another class is more like one of these than chance gives."
+            likest = self._atlas.similar(target, most=1, threshold=None)
+            if any(math.isnan(each.z) for each in likest):  # too few classes to tell
+                note = f"No concept of another class has a cosine of {_LEAST} or more with one of these."
+            else:
+                note = "No concept of another class is more like one of these than chance gives."
         else:
             note = (
                 "How alike the directions of two concepts are, and how unusual that is among concepts of other classes."

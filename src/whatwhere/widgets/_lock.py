@@ -19,8 +19,8 @@ class WriteLock:
 
     A view and its selection write to each other, from any thread, so that they share one: two would wait for each
     other. The worker never waits for it: observers run under it, and one that waits for a job would wait for ever. What
-    it could not say at once is said by whoever holds it, in the order in which it was last told: who tells of a view may
-    count what that has taken in.
+    it could not say at once is said by whoever holds it, in the order in which it was last told: who tells of a view
+    may count what that has taken in.
     """
 
     def __init__(self) -> None:

@@ -54,6 +54,15 @@ def test_what_is_said_while_something_is_said_comes_after_it():
     assert order == ["first", "second"]
 
 
+def test_what_was_left_is_said_in_the_order_in_which_it_was_last_told():
+    """Who counts what another has taken in speaks after it."""
+    lock, speaker = WriteLock(), Speaker()
+    with lock.held():
+        for key in ["count", *"abcdefghij", "count"]:
+            elsewhere(lambda key=key: lock.say(speaker, key))
+    assert speaker.said == [*"abcdefghij", "count"]
+
+
 def test_who_has_gone_says_nothing_more():
     lock, speaker = WriteLock(), Speaker()
     with lock.held():

@@ -22,13 +22,15 @@ class WriteLock:
 
     A view and its selection write to each other, from any thread, so that they share one: two would wait for each
     other. The worker never waits for it: observers run under it, and one that waits for a job would wait for ever. What
-    it could not say at once is said by whoever holds it.
+    it could not say at once is said by whoever holds it, in the order in which it was last told: who tells of a view
+    may count what that has taken in.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = 0  # of the holds of the thread that holds it
-        self._behind: set[tuple[LockedWidget, str]] = set()
+        self._behind: dict[tuple[LockedWidget, str], None] = {}
+        self._noting = threading.RLock()  # of that, for no longer than a line
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -49,7 +51,9 @@ class WriteLock:
         key : str
             With this.
         """
-        self._behind.add((widget, key))
+        with self._noting:
+            self._behind.pop((widget, key), None)
+            self._behind[widget, key] = None
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -58,7 +62,9 @@ class WriteLock:
                 if self._depth:  # within a hold of this thread: it may be about to say what it read before
                     return
                 if self._behind:  # taken out under the lock only
-                    widget, key = self._behind.pop()
+                    with self._noting:
+                        widget, key = next(iter(self._behind))
+                        del self._behind[widget, key]
                     if not widget._gone:  # noqa: SLF001  # a widget of this module
                         with self._deeper():
                             widget._say_now(key)  # noqa: SLF001

@@ -182,7 +182,6 @@ def test_without_a_kernel_the_list_and_the_last_pages_live_on(lab, atlas, screen
     page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
     )
-    page.wait_for_timeout(10_500)  # a sign of life counts for ten seconds, and there is no state to wait for
     row(page, ids[0]).focus()
     page.locator('.ww[data-kernel="0"][data-page]').wait_for()
     row(page, ids[0]).click()

@@ -493,7 +493,10 @@ describe("its words", () => {
     expect(farWords("silent")).toBe("needs the kernel");
     expect(farWords("alive")).toBe("");
     expect(refusal(ROWS[0] as (typeof ROWS)[0], "needs the kernel")).toContain("Run the cell again");
-    expect(silence("silent")).toContain("No kernel");
+    expect(silence({ state: "silent" })).toContain("No kernel");
+    expect(silence({ state: "silent", trouble: "cut" })).toContain("No connection");
+    expect(silence({ state: "saved" })).toContain("Saved page");
+    expect(silence({ state: "alive", trouble: "busy" })).toBe("");
   });
 
   it("list the keys on ?", async () => {

@@ -28,6 +28,7 @@ import { makeSide } from "./atlas/side";
 import css from "./atlas/style.css";
 import { farWords, KEYS, refusal, shownWords, silence, subtitle } from "./atlas/words";
 import segments from "./concepts/style/segments.css";
+import { busyWords } from "./shared/answering";
 import { listKeys } from "./shared/head";
 import { asWidget, makeStand, putUp } from "./shared/mount";
 import type { Host } from "./shared/parts";
@@ -202,10 +203,11 @@ function mount(model: Model, el: HTMLElement, signal: AbortSignal, host?: Host):
 
   function draw(): void {
     const [pages, selected] = [model.get("_pages") ?? {}, model.get("selected")];
-    const quiet = silence(kernel.state);
+    const quiet = silence(kernel);
+    const why = quiet || busyWords(kernel);
     const chip = head.chip.lastElementChild;
-    if (chip) setText(chip, quiet);
-    show(head.chip, quiet !== "");
+    if (chip) setText(chip, why);
+    show(head.chip, why !== "");
     const arrived = selected !== null && pages[selected] !== undefined;
     if (arrived) standing = selected;
     else if (standing !== null && !pages[standing]) standing = null;

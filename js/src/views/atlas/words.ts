@@ -2,9 +2,11 @@
 import type { PageInfo } from "../../core/atlas_wire";
 import { count, counted, percent } from "../../core/format";
 import type { KernelState } from "../../core/kernel";
+import { type Answering, silenceWords } from "../shared/answering";
 import type { ClassRow } from "./classes";
 
 const DOT = " · ";
+const SAVED = "Saved page: what is here still reacts; computing more needs a notebook.";
 
 export const KEYS: readonly [string[], string][] = [
   [["/"], "to the search"],
@@ -58,10 +60,7 @@ export function refusal(row: ClassRow, far: string): string {
 }
 
 /** What the kernel's silence means; empty if it answers. */
-export function silence(state: KernelState): string {
-  if (state === "saved") return "Saved page: what is here still reacts; computing more needs a notebook.";
-  return state === "silent" ? "No kernel: what is here still reacts, other classes cannot be opened." : "";
-}
+export const silence = (kernel: Answering): string => silenceWords(kernel, SAVED);
 
 /** What a screen reader hears once a page is there. */
 export function shownWords({ name, concepts }: PageInfo): string {

@@ -198,7 +198,7 @@ const COLORMAP_OPTIONS = COLORMAPS.map(
   (name) => [name, `${name[0]?.toUpperCase()}${name.slice(1)}`] as const,
 );
 const SCALE_OPTIONS = [
-  ["image", "Each map its own"],
+  ["image", "Each its own"],
   ["shared", "Shared by all maps"],
 ] as const;
 

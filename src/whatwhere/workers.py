@@ -8,8 +8,6 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.openmp import give_back_threads
-
 if TYPE_CHECKING:
     from whatwhere.jobs import Job
 
@@ -41,15 +39,13 @@ class Worker:
             return not self._busy and not any(job.active for _, _, job in self._queue)
 
     def submit(self, job: Job[Any]) -> None:
-        """Queue a job at its priority, and leave the cores to it.
+        """Queue a job at its priority.
 
         Parameters
         ----------
         job : Job
             The job; submitting it again moves it.
         """
-        if threading.current_thread() is not self._thread:
-            give_back_threads()
         with self._wake:
             self._queue = [entry for entry in self._queue if entry[2] is not job]
             heapq.heapify(self._queue)
@@ -81,7 +77,6 @@ class Worker:
                 self._busy = False
                 while not self._queue and not self._ending:
                     job = None  # an idle worker keeps nothing alive
-                    give_back_threads()
                     self._wake.wait()
                 if self._ending:
                     return

@@ -14,26 +14,23 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
-from _bench import Options, machine, say, spread, table
+from _bench import Options, machine, say, table
 from _concepts_bench import ConceptOptions, bare_forward, load, some_photos
 from lab_driver import CHROMIUM, FLAGS
 from playwright.sync_api import sync_playwright
 
 import whatwhere as ww
-from whatwhere import workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-PARTS = ("worker", "stages", "page")
+PARTS = ("stages", "page")
 PATIENCE = 600
 CHOICES = 30
-ROUNDS = 5
 THREADS = os.cpu_count() or 1
 # All parts' roots, in the order of the page: the Explorer's own first.
 ROOTS = """(function all(root) {
@@ -64,45 +61,10 @@ def main() -> None:
     parser.add_argument("--page-photos", type=int, default=50, help="of the exported page, default 50")
     arguments = parser.parse_args()
     print(f"## Explorer\n\n{machine(Options(threads=THREADS))}.\n", flush=True)
-    if "worker" in arguments.only:
-        print(f"{table(('who computes', 'ms an image', 'over the main thread'), in_worker(ROUNDS))}\n", flush=True)
     if "stages" in arguments.only:
         print(f"{table(('what', 'seconds', 'wanted'), stages(arguments.photos))}\n", flush=True)
     if "page" in arguments.only:
         print(table(("what", "figure", "wanted"), page(arguments.page_photos)), flush=True)
-
-
-def in_worker(rounds: int) -> list[dict[str, Any]]:
-    """Time the same masked forwards in the main thread and in the worker, whose cores the main thread leaves or not."""
-    model = load(ConceptOptions(threads=THREADS))
-    photo = next(iter(some_photos(1).values()))
-    method = ww.Sobol(grid=8, rows=8)
-    kept, given = "the worker, the main thread keeping its own", "the worker, the main thread giving them back"
-    seconds: dict[str, list[float]] = {"the main thread": [], kept: [], given: []}
-    method.run(model, photo)
-    for turn in range(rounds):
-        made = method.run(model, photo).provenance
-        seconds["the main thread"].append(made.seconds / (method.rows * (method.cells + 1)))
-        with patch.object(workers, "give_back_threads"):
-            made = method.submit(model, photo).wait().provenance
-        seconds[kept].append(made.seconds / (method.rows * (method.cells + 1)))
-        made = method.submit(model, photo).wait().provenance
-        seconds[given].append(made.seconds / (method.rows * (method.cells + 1)))
-        say(f"worker: round {turn + 1}: {', '.join(f'{1000 * times[-1]:.1f}' for times in seconds.values())} ms")
-    return [
-        {
-            "who computes": who,
-            "ms an image": _of(1000 * each for each in times),
-            "over the main thread": _of(a / b for a, b in zip(times, seconds["the main thread"], strict=True)),
-        }
-        for who, times in seconds.items()
-    ]
-
-
-def _of(values: Iterable[float]) -> str:
-    """Write the median of the rounds, and their ends."""
-    of = spread(values)
-    return f"{of['median']:.2f} ({of['low']:.2f} to {of['high']:.2f})"
 
 
 def stages(count: int) -> list[dict[str, Any]]:

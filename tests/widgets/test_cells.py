@@ -8,7 +8,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from ipywidgets.widgets import widget
 
 import whatwhere as ww
-from whatwhere.widgets import _cells
 from whatwhere.widgets._view import opened
 
 MAKE = "view = ww.AttributionView(model, photos, method=method)"
@@ -53,15 +52,6 @@ def test_a_cell_that_is_run_again_closes_what_it_showed(notebook):
     assert first not in opened
     assert first.comm is None
     assert notebook.user_ns["view"] in opened
-
-
-def test_a_cell_that_ends_leaves_the_cores_to_the_worker(notebook, monkeypatch):
-    given = []
-    monkeypatch.setattr(_cells, "give_back_threads", lambda: given.append("main"))
-    notebook.run("a", MAKE + "\nview")
-    assert given == ["main"]
-    notebook.run("b", "1 + 1")
-    assert given == ["main", "main"]
 
 
 def test_a_view_that_is_shown_elsewhere_or_again_stays(notebook):

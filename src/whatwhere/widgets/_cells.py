@@ -7,8 +7,6 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from whatwhere.openmp import give_back_threads
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,8 +55,7 @@ class Cells:
         return told if isinstance(told, dict) else {}
 
     def _after(self, result: Any) -> None:
-        """Leave the cores to the worker, and close what nobody sees any more, at the end of a run."""
-        give_back_threads()
+        """Close what nobody sees any more, at the end of a run."""
         cell, deleted = result.info.cell_id, self._told().get("deletedCells")
         for gone in deleted if isinstance(deleted, list) else ():
             self._unseen.update(self._shown.pop(gone, ()))

@@ -111,7 +111,7 @@ def test_other_files_are_refused(tmp_path):
         ww.Prototype.load(tmp_path / "other")
     header = {"format": "whatwhere.Prototype", "version": "2", "prototype": "{}"}
     save_file({"a": np.ones(2)}, tmp_path / "newer", metadata=header)
-    with pytest.raises(ValueError, match="has format '2', this version of whatwhere reads 1"):
+    with pytest.raises(ValueError, match="has format 2, this version of whatwhere reads 1"):
         ww.Prototype.load(tmp_path / "newer")
     save_file({"a": np.ones(2)}, tmp_path / "empty", metadata=header | {"version": "1"})
     with pytest.raises(ValueError, match="what it says of the prototype cannot be read: KeyError"):

@@ -10,6 +10,7 @@ from whatwhere.atlas.origin import Origin
 from whatwhere.atlas.page import ClassPage
 from whatwhere.atlas.page_store import Held
 from whatwhere.jobs import Job
+from whatwhere.progress import with_bar
 
 if TYPE_CHECKING:
     import os
@@ -101,17 +102,10 @@ class Making(PagesByClass):
         """
         import warnings
 
-        from tqdm import tqdm
-
         atlas: Atlas | None = None
-        hidden = None if progress is None else not progress
-        with tqdm(desc="atlas", unit="forward", disable=hidden) as bar:
-            for step in cls.steps(
-                model, images, targets, labels=labels, craft=craft, graphs=graphs, folder=folder, seed=seed
-            ):
-                bar.total, atlas = step.total, step.record
-                bar.set_postfix_str(step.stage, refresh=False)
-                bar.update(step.done - bar.n)
+        steps = cls.steps(model, images, targets, labels=labels, craft=craft, graphs=graphs, folder=folder, seed=seed)
+        for step in with_bar(steps, "atlas", "forward", progress=progress):
+            atlas = step.record
         if atlas is None:
             raise RuntimeError("atlas: the computation ended without a record.")
         for said in atlas.caveats():

@@ -19,6 +19,7 @@ from whatwhere.engine.sampling import SAMPLERS, base_matrices
 from whatwhere.engine.scores import SCORES
 from whatwhere.jobs import Job, Step
 from whatwhere.pixels.images import DatasetImage, is_one_image, iterate_images, name_images, read_photo
+from whatwhere.progress import with_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,22 +225,27 @@ class Sobol:
         name, record : str, Attribution
             Each image's finished record.
         """
-        from tqdm import tqdm
+        for step in with_bar(self._each_steps(model, images, target), "Sobol", "row", progress=progress):
+            if step.record is None:
+                continue
+            name, record = step.record
+            for caveat in record.caveats():
+                warnings.warn(f"{name}: {caveat}", UserWarning, stacklevel=2)
+            yield name, record
 
+    def _each_steps(
+        self, model: VisionModel, images: Any, target: int | str | None
+    ) -> Iterator[Step[tuple[str, Attribution]]]:
+        """Count rows, and give each image's record once it is finished."""
         sized = hasattr(images, "__len__") and not is_one_image(images) and not _is_folder(images)
-        count = len(images) if sized else None
-        hidden = None if progress is None else not progress
-        with tqdm(total=None if count is None else count * self.rows, desc="Sobol", unit="row", disable=hidden) as bar:
-            for k, (name, image) in enumerate(iterate_images(images)):
-                photo = read_photo(image, name=name)
-                record = None
-                for record in self.stream(model, photo, target=target):
-                    bar.update(k * self.rows + record.rows - bar.n)
-                assert record is not None
-                bar.update((k + 1) * self.rows - bar.n)
-                for caveat in record.caveats():
-                    warnings.warn(f"{name}: {caveat}", UserWarning, stacklevel=2)
-                yield name, record
+        total = len(images) * self.rows if sized else 0
+        for k, (name, image) in enumerate(iterate_images(images)):
+            photo = read_photo(image, name=name)
+            record = None
+            for record in self.stream(model, photo, target=target):
+                yield Step(k * self.rows + record.rows, total, name, None)
+            assert record is not None
+            yield Step((k + 1) * self.rows, total, name, (name, record))
 
     def stream(
         self, model: VisionModel, image: ImageLike, *, target: int | str | None = None, preview: bool = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from whatwhere.jobs import Job
+from whatwhere.progress import with_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,15 +94,10 @@ class CraftByClass:
         """
         import warnings
 
-        from tqdm import tqdm
-
         banks: ClassBanks | None = None
-        hidden = None if progress is None else not progress
-        with tqdm(desc="CRAFT", unit="forward", disable=hidden) as bar:
-            for step in self.steps(model, images, targets, like=like):
-                bar.total, banks = step.total, step.record
-                bar.set_postfix_str(step.stage, refresh=False)
-                bar.update(step.done - bar.n)
+        steps = self.steps(model, images, targets, like=like)
+        for step in with_bar(steps, "CRAFT", "forward", progress=progress):
+            banks = step.record
         assert banks is not None
         for said in banks.caveats():
             warnings.warn(said, UserWarning, stacklevel=2)

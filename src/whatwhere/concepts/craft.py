@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from whatwhere.engine._checks import integer
 from whatwhere.jobs import Job, Step
+from whatwhere.progress import with_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,15 +196,10 @@ class Craft:
         """
         import warnings
 
-        from tqdm import tqdm
-
         bank: ConceptBank | None = None
-        hidden = None if progress is None else not progress
-        with tqdm(desc="CRAFT", unit="forward", disable=hidden) as bar:
-            for step in self.steps(model, images, target=target, like=like, previews=False):
-                bar.total, bank = step.total, step.record
-                bar.set_postfix_str(step.stage, refresh=False)
-                bar.update(step.done - bar.n)
+        steps = self.steps(model, images, target=target, like=like, previews=False)
+        for step in with_bar(steps, "CRAFT", "forward", progress=progress):
+            bank = step.record
         assert bank is not None
         if bank.unreadable:
             warnings.warn(bank.said_unreadable, UserWarning, stacklevel=2)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from whatwhere.jobs import Job, Step
+from whatwhere.progress import with_bar
 from whatwhere.targets import Target, read
 
 if TYPE_CHECKING:
@@ -194,20 +195,15 @@ class TargetMethod(Method):
 
 def drain(steps: Iterator[Step[list[Prototype]]], title: str, *, progress: bool | None) -> list[Prototype]:
     """Run steps to their end with a progress bar; warn of what the records say."""
-    from tqdm import tqdm
-
     found: list[Prototype] = []
-    with tqdm(total=None, desc=title, unit="crop", disable=None if progress is None else not progress) as bar:
-        try:
-            for step in steps:
-                bar.total = step.total
-                bar.update(step.done - bar.n)
-                found = step.record or found
-        except BaseException as error:  # the network's own, or a person's Ctrl-C: what there is goes with it
-            error.prototypes = found  # type: ignore[attr-defined]  # it is put there
-            if any(prototype.steps for prototype in found):
-                error.add_note("The error's attribute `prototypes` holds the prototypes that there were.")
-            raise
+    try:
+        for step in with_bar(steps, title, "crop", progress=progress):
+            found = step.record or found
+    except BaseException as error:  # the network's own, or a person's Ctrl-C: what there is goes with it
+        error.prototypes = found  # type: ignore[attr-defined]  # it is put there
+        if any(prototype.steps for prototype in found):
+            error.add_note("The error's attribute `prototypes` holds the prototypes that there were.")
+        raise
     for prototype in found:
         for caveat in (each for each in prototype.caveats() if each not in prototype.notes):  # those were warned of
             warnings.warn(f"{prototype.label}: {caveat}", UserWarning, stacklevel=3)

@@ -10,6 +10,7 @@ import numpy as np
 
 from whatwhere.engine._checks import between, integer
 from whatwhere.jobs import Job, Step
+from whatwhere.progress import with_bar
 from whatwhere.targets import Target, read
 
 if TYPE_CHECKING:
@@ -221,14 +222,9 @@ class DatasetExamples:
         UserWarning
             If there is something that a reader has to know, see `Examples.caveats`.
         """
-        from tqdm import tqdm
-
         found: list[Examples] = []
-        with tqdm(desc="photos", unit="photo", disable=None if progress is None else not progress) as bar:
-            for step in self.steps_of(model, targets, images):
-                bar.total = step.total or None
-                bar.update(step.done - bar.n)
-                found = step.record or found
+        for step in with_bar(self.steps_of(model, targets, images), "examples", "photo", progress=progress):
+            found = step.record or found
         for examples in found:
             for caveat in examples.caveats():
                 warnings.warn(f"{examples.label}: {caveat}", UserWarning, stacklevel=2)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from whatwhere.prototypes.accentuation import Accentuation
 from whatwhere.prototypes.fourier import FourierVisualization
@@ -18,16 +12,19 @@ from whatwhere.prototypes.record import Prototype
 from whatwhere.prototypes.spectrum import Law, Spectrum
 from whatwhere.prototypes.stopping import Plateau
 from whatwhere.provenance import Provenance
+from whatwhere.recording import broken, read_record, write_record
 from whatwhere.targets import from_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from whatwhere.prototypes._method import Method
 
-_FORMAT, _VERSION = "whatwhere.Prototype", 1
+_RECORD, _VERSION = "Prototype", 1
 _ARRAYS = ("image", "alpha", "trace", "spread", "frames", "frame_steps")
 _PERHAPS = ("seed_image", "distance")
 _METHODS: dict[str, Any] = {kind.__name__: kind for kind in (Maco, FourierVisualization, Accentuation)}
@@ -50,20 +47,7 @@ def save(prototype: Prototype, path: str | Path) -> None:
     ValueError
         If its stop rule is of the caller's own making.
     """
-    from safetensors.numpy import save as to_bytes
-
-    told, arrays = as_parts(prototype)
-    header = {"format": _FORMAT, "version": str(_VERSION), "prototype": json.dumps(told)}
-    contents = to_bytes({name: np.ascontiguousarray(values) for name, values in arrays.items()}, metadata=header)
-    place = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-        Path(temporary).replace(place)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_record(path, _RECORD, _VERSION, *as_parts(prototype))
 
 
 def as_parts(prototype: Prototype) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -115,30 +99,11 @@ def load(path: str | Path) -> Prototype:
     ValueError
         If the file is of another kind, broken, or from a newer version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"path: there is no file {str(path)!r}.")
+    told, arrays = read_record(path, _RECORD, _VERSION)
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
-    except SafetensorError as error:
-        raise ValueError(f"path: {str(path)!r} is broken or no safetensors file: {error}.") from error
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"path: wanted a file that Prototype.save has written, got {str(path)!r}.")
-    version = header.get("version", "")
-    if not version.isdecimal() or int(version) > _VERSION:
-        raise ValueError(
-            f"path: {str(path)!r} has format {version!r}, this version of whatwhere reads {_VERSION}; update whatwhere."
-        )
-    try:
-        return from_parts(json.loads(header["prototype"]), arrays)
+        return from_parts(told, arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"path: {str(path)!r} is broken, what it says of the prototype cannot be read: {type(error).__name__} "
-            f"{error}."
-        ) from error
+        raise broken(path, _RECORD, error) from error
 
 
 def from_parts(told: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Prototype:

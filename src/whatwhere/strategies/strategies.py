@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from whatwhere.engine._checks import between, integer
 from whatwhere.jobs import Job
+from whatwhere.progress import with_bar
 from whatwhere.strategies.layout import LAYOUTS, LayoutMethod
 
 if TYPE_CHECKING:
@@ -161,15 +162,10 @@ class Strategies:
         """
         import warnings
 
-        from tqdm import tqdm
-
         graph: StrategyGraph | None = None
-        hidden = None if progress is None else not progress
-        with tqdm(desc="strategies", unit="photo", disable=hidden) as bar:
-            for step in self.steps(model, bank, images, labels=labels, like=like, previews=False):
-                bar.total, graph = step.total, step.record
-                bar.set_postfix_str(step.stage, refresh=False)
-                bar.update(step.done - bar.n)
+        steps = self.steps(model, bank, images, labels=labels, like=like, previews=False)
+        for step in with_bar(steps, "strategies", "photo", progress=progress):
+            graph = step.record
         if graph is None:
             raise RuntimeError("strategies: the computation ended without a record.")
         if graph.provenance.changed:

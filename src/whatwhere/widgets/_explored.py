@@ -249,8 +249,7 @@ class Explored:
     def _tell_logits(self, facts: Facts) -> None:
         """Note the guests' logits, where those of the others are known."""
         if facts.logits or facts.effects is not None:
-            guests = list(self.strip.guests.values())  # the worker may add one meanwhile
-            facts.logits.update(zip(self.strip.numbers, (each.logits for each in guests), strict=False))
+            facts.logits.update({number: each.logits for number, each in self.strip.numbered.items()})
 
     def encode(self, budget: Budget, selected: Sequence[int]) -> dict[str, Any]:
         """Write all that fits as it travels.

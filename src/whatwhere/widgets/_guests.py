@@ -111,9 +111,14 @@ class GuestStrip(Strip):
         self.guests: dict[str, Seen] = {}
 
     @property
+    def numbered(self) -> dict[int, Seen]:
+        """Guests by their numbers, those that there are now: the worker may add one at any time."""
+        return dict(enumerate(list(self.guests.values()), self._first))
+
+    @property
     def numbers(self) -> list[int]:
         """Numbers of the guests."""
-        return list(range(self._first, self._first + len(self.guests)))
+        return list(self.numbered)
 
     def number_of(self, name: str) -> int | None:
         """Find a guest.

@@ -40,6 +40,7 @@ FoundT = TypeVar("FoundT")
 
 _ALLOCATORS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES")  # what sets how memory is kept
 _ANY_SIZE = 224  # a network that takes any size is looked at with this one
+_MEASURED = "with streams"  # what plans were chosen among: one that was found among fewer is not recalled
 
 
 class VisionModel:
@@ -525,7 +526,7 @@ class VisionModel:
         return len(out)
 
     def _machine_key(self) -> str:
-        """Identify network, input, device, library and, on a CPU, the allocator: what a measured speed depends on."""
+        """Identify network, input, device, libraries and, on a CPU, the allocator: what a measured speed depends on."""
         digest = hashlib.blake2b(type(self.net).__qualname__.encode(), digest_size=8)
         for key, value in self.net.state_dict().items():
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
@@ -533,7 +534,7 @@ class VisionModel:
         height, width = self.input_size
         memory = sorted(item for item in os.environ.items() if item[0].startswith(_ALLOCATORS))
         digest.update(repr(memory).encode() if memory and self.device.type == "cpu" else b"")
-        return f"{digest.hexdigest()} {height}x{width} {self.device.type} {chip} torch {torch.__version__}"
+        return f"{digest.hexdigest()} {height}x{width} {self.device.type} {chip} torch {torch.__version__} {_MEASURED}"
 
 
 def _but_for_size(plan: Plan) -> Plan:

@@ -107,7 +107,7 @@ def test_a_network_that_normalises_its_input_in_place_is_run_as_planned():
     model = ww.VisionModel(InPlace().eval(), input_size=16, mean=(0.0,) * 3, std=(1.0,) * 3, device="cpu")
     encoder = Encoder(model, "maps")
     assert model.plan.folded
-    assert encoder._net is not model.net
+    assert encoder._runner.net is not model.net
 
 
 def test_what_a_failed_batch_had_made_is_gone_when_halves_are_tried():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -13,20 +12,18 @@ from whatwhere.nets.dataflow import tensors_in
 from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.nets.outputs import read_output
 from whatwhere.nets.probe import output_beside, output_until
+from whatwhere.nets.streams import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
     from whatwhere.model import VisionModel
+    from whatwhere.nets.streams import ResultT
 
 # Of the largest feature: another order of the same sums, through all layers, and such sums in TensorFloat-32.
 _SAME, _GPU_SAME = 1e-4, 1e-2
-
-
-ResultT = TypeVar("ResultT", bound="Tensor | tuple[Tensor, ...]")
 
 
 class Look(NamedTuple):
@@ -84,13 +81,9 @@ class Encoder:
     def __init__(self, model: VisionModel, layer: str | int | nn.Module) -> None:
         self.model, self.cut = model, model.cut(layer)
         self.net_seconds, self.n_forwards = 0.0, 0
-        self._casting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
         with model.computing():
             self.grid, self.channels, kept = model.once(("encoder", self.cut), self._prepared)
-            self._net = model.net
-            if kept:
-                runner = model.runner()
-                self._net, self._casting = runner.net, runner.casting
+            self._runner = model.runner() if kept else None
             self.affine = self.cut.affine and (not callable(model.output) or self._reads_affinely())
 
     def cells(self, images: Tensor) -> Tensor:
@@ -111,7 +104,7 @@ class Encoder:
         MemoryError
             If not even one image fits.
         """
-        return self.fitting(lambda batch: self._timed(self._cells, batch), images)
+        return self.fitting(lambda batch: self._timed(self._cells_of, batch), images)
 
     def look(self, images: Tensor) -> Look:
         """Compute the features of images, and the network's own output beside them.
@@ -131,7 +124,7 @@ class Encoder:
         MemoryError
             If not even one image fits.
         """
-        return self.fitting(lambda batch: self._timed(self._look, batch), images)
+        return self.fitting(lambda batch: self._timed(self._look_of, batch), images)
 
     def decode(self, cells: Tensor, prefix: Tensor | None = None) -> Tensor:
         """Compute the network's output from features; gradients pass where they are asked for.
@@ -212,7 +205,7 @@ class Encoder:
             torch.cuda.empty_cache()
         self.model.shrink_batch(len(columns[0]) - half)
         first = self.fitting(run, *(column[:half] for column in columns))
-        return _joined(first, self.fitting(run, *(column[half:] for column in columns)))
+        return joined([first, self.fitting(run, *(column[half:] for column in columns))])
 
     def _prepared(self) -> tuple[tuple[int, int], int, bool]:
         """Return grid and channels of the layer, and whether the network made ready by the plan leaves it as it is.
@@ -220,30 +213,25 @@ class Encoder:
         It does not where a BatchNorm is folded into the layer.
         """
         cells = self.cut.to_grid(self.cut.encode(self.model.example()))
-        self._net = self.model.runner().net
-        fast = self.cut.to_grid(next(tensors_in(self._until(self.model.example()))))
+        fast = self._cells_of(self.model.runner().net, self.model.example())
         return (cells.shape[1], cells.shape[2]), cells.shape[3], self._same(fast, cells)
 
-    @property
-    def _layer(self) -> nn.Module:
-        return self._net.get_submodule(self.cut.layer)
-
-    def _until(self, images: Tensor) -> Any:
-        return output_until(self._net, self._layer, images, name=self.cut.layer)
+    def _run(self, run: Callable[..., ResultT], images: Tensor) -> ResultT:
+        """Run a function of the network and of images as the plan says, where that leaves the layer as it is."""
+        return run(self.model.net, images) if self._runner is None else self._runner.over(run, images)
 
     def _same(self, fast: Tensor, cells: Tensor) -> bool:
         """Tell whether the network made ready by the plan, without its lower precision, gives the layer's features."""
         room = _GPU_SAME if cells.is_cuda else _SAME
         return bool((fast - cells).abs().max() <= room * cells.abs().max())
 
-    def _cells(self, images: Tensor) -> Tensor:
-        with self._casting():
-            out = self._until(images)
+    def _cells_of(self, net: nn.Module, images: Tensor) -> Tensor:
+        out = output_until(net, net.get_submodule(self.cut.layer), images, name=self.cut.layer)
         return self.cut.to_grid(next(tensors_in(out))).float()
 
-    def _look(self, images: Tensor) -> Look:
-        with self._casting():
-            features, out = output_beside(self._net, self._layer, images, copy=self.cut.written_to)
+    def _look_of(self, net: nn.Module, images: Tensor) -> Look:
+        layer = net.get_submodule(self.cut.layer)
+        features, out = output_beside(net, layer, images, copy=self.cut.written_to)
         prefix = features[:, : self.cut.prefix_tokens].float() if self.cut.prefix_tokens else _none(features)
         logits = read_output(out, self.model.output, len(images)).float()
         return Look(self.cut.to_grid(features).float(), prefix, logits)
@@ -263,10 +251,10 @@ class Encoder:
                 return False
         return True
 
-    def _timed(self, run: Callable[[Tensor], ResultT], images: Tensor) -> ResultT:
+    def _timed(self, run: Callable[..., ResultT], images: Tensor) -> ResultT:
         begin = time.perf_counter()
         with self.model.computing(refresh=False):
-            out = run(images)
+            out = self._run(run, images)
         self.net_seconds += time.perf_counter() - begin
         self.n_forwards += len(images)
         return out
@@ -274,9 +262,3 @@ class Encoder:
 
 def _none(features: Tensor) -> Tensor:
     return features.new_zeros((len(features), 0, features.shape[-1]), dtype=torch.float32)
-
-
-def _joined(first: ResultT, second: ResultT) -> ResultT:
-    if isinstance(first, torch.Tensor):
-        return cast("ResultT", torch.cat([first, cast("Tensor", second)]))
-    return type(first)(*(torch.cat(pair) for pair in zip(first, second, strict=True)))

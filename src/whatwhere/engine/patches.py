@@ -18,12 +18,37 @@ from whatwhere.nets.plans import Runner
 from whatwhere.nets.replica import AliasReplica
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from whatwhere.model import VisionModel
 
 _MIN_PATCH = 2
 _SAME = 1e-4  # rounding of one blend, through a whole network
+
+
+class GivenTokens(nn.Conv2d):
+    """A patch embedding that returns the tokens that it was given, whatever it is shown.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (N, D, rows, columns)
+        What it returns.
+    """
+
+    tokens: Tensor
+
+    def forward(self, image: Tensor) -> Tensor:  # noqa: ARG002  # it is not looked at
+        """Return the tokens.
+
+        Parameters
+        ----------
+        image : Tensor of shape (N, C, h, w)
+            Any image.
+
+        Returns
+        -------
+        Tensor of shape (N, D, rows, columns)
+            What was given.
+        """
+        return self.tokens
 
 
 class TokenBlend:
@@ -32,9 +57,9 @@ class TokenBlend:
     Parameters
     ----------
     runner : Runner
-        A network whose patch embedding returns what `given` holds.
-    given : list of Tensor
-        The tokens to return, one entry.
+        A network whose patch embedding is a `GivenTokens`.
+    name : str
+        Name of that layer.
     image : Tensor of shape (1, C, h, w)
         Any image of the right size: the network reads its shape only.
     ends : (Tensor, Tensor)
@@ -43,11 +68,9 @@ class TokenBlend:
         The cell that each token lies in.
     """
 
-    def __init__(
-        self, runner: Runner, given: list[Tensor], image: Tensor, ends: tuple[Tensor, Tensor], cells: Tensor
-    ) -> None:
+    def __init__(self, runner: Runner, name: str, image: Tensor, ends: tuple[Tensor, Tensor], cells: Tensor) -> None:
         self.plan = runner.plan
-        self._runner, self._given, self._image, self._ends, self._cells = runner, given, image, ends, cells
+        self._runner, self._name, self._image, self._ends, self._cells = runner, name, image, ends, cells
         self._buffer: Tensor | None = None
 
     @classmethod
@@ -78,14 +101,14 @@ class TokenBlend:
         if cells is None:
             return None
         ends = conv(baseline.clone()), conv(image.clone())
-        given = [ends[1].clone()]
-        conv.forward = lambda _: given[0]  # type: ignore[method-assign, assignment]  # of this alias only
+        conv.__class__ = GivenTokens  # of this alias only
+        conv.tokens = ends[1].clone()
         wanted = read_output(model.net(image.clone()), model.output, 1).to(torch.float32, copy=True)
         got = read_output(own(baseline.clone()), model.output, 1).float()
         if not bool((wanted - got).abs().max() <= _SAME * (1 + wanted.abs().max())):
             return None  # it looks at the image elsewhere too
-        given[0] = ends[1].clone()
-        return cls(Runner(own, model.plan, image, model.output), given, image, ends, cells.to(image.device))
+        conv.tokens = ends[1].clone()
+        return cls(Runner(own, model.plan, image, model.output), name, image, ends, cells.to(image.device))
 
     @property
     def n_probes(self) -> int:
@@ -113,14 +136,25 @@ class TokenBlend:
             self._buffer = torch.empty((count, *image.shape[1:]), dtype=image.dtype, device=image.device)
         weights = masks.to(image.dtype)[:, self._cells].view(count, 1, *image.shape[-2:])
         torch.lerp(baseline, image, weights, out=self._buffer)
-        self._given[0] = self._buffer
-        run: Callable[[Tensor], Tensor] = self._runner
-        return clock(run, self._image.expand(count, -1, -1, -1))
+        return clock(self._run, self._buffer)
+
+    def _run(self, tokens: Tensor) -> Tensor:
+        return self._runner.over(self._logits, self._image.expand(len(tokens), -1, -1, -1), tokens)
+
+    def _logits(self, net: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
+        _embedding(net, self._name).tokens = tokens
+        return self._runner.logits(net, images)
 
     def forget(self) -> None:
         """Give the buffer back."""
         self._buffer = None
-        self._given[0] = self._ends[1]
+        _embedding(self._runner.net, self._name).tokens = self._ends[1]
+
+
+def _embedding(net: nn.Module, name: str) -> GivenTokens:
+    found = net.get_submodule(name)
+    assert isinstance(found, GivenTokens)
+    return found
 
 
 def patch_embedding(net: nn.Module, example: Tensor) -> str | None:

@@ -1,6 +1,6 @@
 """Finding the fastest plan for a network on this machine, by measuring, within a budget of forwards.
 
-First the settings (layout, folding, precision) at one batch size, then the batch size with the fastest settings.
+First the settings (layout, streams, precision) at one batch size, then the batch size with the fastest settings.
 Reduced precision is taken only if it is faster and its noise, against the variance of the score under masks, is too
 small to see in a map. Work can be stopped between two batches only, so a long run's own tuning takes no batch that
 lasts longer than a person waits without noticing; asked for by `tune`, the fastest is taken however long it lasts.
@@ -22,6 +22,7 @@ from whatwhere.engine.masks import cell_index
 from whatwhere.engine.sampling import nested_net
 from whatwhere.nets.memory import is_out_of_memory
 from whatwhere.nets.plans import Plan, Runner
+from whatwhere.nets.streams import default_streams
 from whatwhere.pixels.images import read_photo
 
 if TYPE_CHECKING:
@@ -128,6 +129,9 @@ class Tuner:
     def _settings(self, start: Plan) -> list[Plan]:
         plain = replace(start, precision="float32", noise=0.0)
         layouts = [plain, replace(plain, channels_last=not plain.channels_last)]
+        offered = default_streams(self._model.device)
+        if offered > 1 and self._model.aliased:
+            layouts.append(replace(plain, streams=1 if plain.streams > 1 else offered))
         if self._model.precision != "float32":  # a network that is reduced already stays as it is
             return layouts
         precisions: dict[str, list[Precision]] = {

@@ -15,7 +15,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
@@ -117,8 +117,40 @@ def alias_copy(net: nn.Module) -> nn.Module:
     Exception
         Whatever `copy.deepcopy` raises on something that the network holds.
     """
+    return _copy(net, alias)
+
+
+def module_copy(net: nn.Module) -> nn.Module:
+    """Copy the modules of a network, and none of its tensors: the copy holds the very same.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        A network, unwrapped.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy, in the same mode, without the hooks that do not compute its weights.
+
+    Raises
+    ------
+    Exception
+        Whatever `copy.deepcopy` raises on something that the network holds.
+    ValueError
+        If tensors were copied all the same, as those inside a ScriptModule are.
+    """
+    twin = _copy(net, lambda tensor: tensor)
+    for own, other in ((net.parameters(), twin.parameters()), (net.buffers(), twin.buffers())):
+        if list(map(id, own)) != list(map(id, other)):
+            raise ValueError(f"net: the tensors of {type(net).__name__} cannot be shared with a copy.")
+    return twin
+
+
+def _copy(net: nn.Module, tensor_of: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Copy a network deeply, with what a function makes of its tensors."""
     modules, tensors = _reachable(net)
-    memo: dict[int, Any] = {id(tensor): alias(tensor) for tensor in tensors}
+    memo: dict[int, Any] = {id(tensor): tensor_of(tensor) for tensor in tensors}
     for module in modules:
         for key in _HOOKS:
             hooks = vars(module).get(key)

@@ -21,11 +21,13 @@ from whatwhere.nets.outputs import read_output
 from whatwhere.nets.pointwise import use_onednn
 from whatwhere.nets.replica import AliasReplica
 from whatwhere.nets.same_padding import avoid_copies
+from whatwhere.nets.streams import Streams, default_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from whatwhere.nets.outputs import OutputLike
+    from whatwhere.nets.streams import ResultT
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: dict[str, torch.dtype] = {
@@ -60,6 +62,9 @@ class Plan:
         Of everything but the last linear layer, which stays in float32.
     compiled : bool, default False
         Whether ``torch.compile`` made it; on a GPU with CUDA graphs.
+    streams : int, default 1
+        On a CPU, how many parts of a batch are computed side by side, each by its share of the threads; with 1 all
+        threads work on one operation after the other. As many are used as divide the batch, and as there are threads.
     noise : float, default 0
         Squared deviation from float32 over the variance of the score under masks, as measured: no index below it
         means anything. Zero where nothing was reduced.
@@ -70,17 +75,20 @@ class Plan:
     folded: bool = False
     precision: Precision = "float32"
     compiled: bool = False
+    streams: int = 1
     noise: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every option."""
-        try:
-            size = operator.index(self.batch_size)
-        except TypeError:
-            size = 0
-        if not 1 <= size <= _MOST or isinstance(self.batch_size, bool):
-            raise ValueError(f"batch_size: wanted an integer from 1 to {_MOST}, got {self.batch_size!r}.")
-        object.__setattr__(self, "batch_size", size)
+        for option in ("batch_size", "streams"):
+            value = getattr(self, option)
+            try:
+                number = operator.index(value)
+            except TypeError:
+                number = 0
+            if not 1 <= number <= _MOST or isinstance(value, bool):
+                raise ValueError(f"{option}: wanted an integer from 1 to {_MOST}, got {value!r}.")
+            object.__setattr__(self, option, number)
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: wanted one of {list(PRECISIONS)}, got {self.precision!r}.")
         for option in ("channels_last", "folded", "compiled"):
@@ -104,7 +112,8 @@ class Plan:
         """
         words = [native if self.precision == "float32" else f"{self.precision} with a float32 head"]
         words += ["channels last"] * self.channels_last + ["BatchNorm folded"] * self.folded
-        words += ["compiled"] * self.compiled + [f"{self.batch_size} images a batch"]
+        streams = f" in {self.streams} streams" if self.streams > 1 else ""
+        words += ["compiled"] * self.compiled + [f"{self.batch_size} images a batch{streams}"]
         return ", ".join(words)
 
 
@@ -121,13 +130,15 @@ def default_plan(net: nn.Module, device: torch.device) -> Plan:
     Returns
     -------
     Plan
-        In float32; channels last, and folded, where there are convolutions.
+        In float32; channels last, and folded, where there are convolutions. On a CPU in a stream for each thread, with
+        as many images in each.
     """
-    size = {"cpu": _CPU_BATCH, "mps": _MPS_BATCH}.get(device.type, _GPU_BATCH)
+    streams = default_streams(device)
+    size = {"cpu": -(-_CPU_BATCH // streams) * streams, "mps": _MPS_BATCH}.get(device.type, _GPU_BATCH)
     kinds = {type(m) for m in net.modules()}
     convolutions = any(issubclass(kind, nn.Conv2d) for kind in kinds)
     norms = any(issubclass(kind, nn.BatchNorm2d) for kind in kinds)
-    return Plan(size, channels_last=convolutions, folded=convolutions and norms)
+    return Plan(size, channels_last=convolutions, folded=convolutions and norms, streams=streams)
 
 
 class Runner:
@@ -178,6 +189,10 @@ class Runner:
             _keep_head_in_float32(own, example, self._device)
         self.net = own
         self._call: Any = _compiled(own, self._device) if plan.compiled else own
+        self._streams = None
+        if plan.streams > 1:
+            self._streams = None if plan.compiled or self._device != "cpu" else Streams.of(own, plan.streams)
+            plan = plan if self._streams else replace(plan, streams=1)
         self.plan = plan
 
     def __call__(self, batch: Tensor) -> Tensor:
@@ -193,8 +208,48 @@ class Runner:
         Tensor of shape (N, K), float32
             Logits, on the device; a copy, since some networks answer through a buffer of theirs.
         """
-        with self.casting():
-            out = self._call(batch)
+        return self.over(self.logits, batch)
+
+    def over(self, run: Callable[..., ResultT], *columns: Tensor) -> ResultT:
+        """Run a function of the network and of a batch as the plan says: in its precision, in as many streams.
+
+        Parameters
+        ----------
+        run : callable
+            Takes `net`, or a copy of it, and what there is of a part of the columns; returns a tensor, or a named tuple
+            of tensors, whose first axis is that of the batch, each entry for itself. It may be called in another
+            thread.
+        *columns : Tensor of shape (N, ...)
+            What there is of the batch, on the device.
+
+        Returns
+        -------
+        Tensor or named tuple of Tensor
+            As from the whole batch.
+        """
+
+        def cast(net: nn.Module, *part: Tensor) -> ResultT:
+            with self.casting():
+                return run(net, *part)
+
+        return cast(self.net, *columns) if self._streams is None else self._streams(cast, *columns)
+
+    def logits(self, net: nn.Module, batch: Tensor) -> Tensor:
+        """Run the network, or the copy of it that `over` gives.
+
+        Parameters
+        ----------
+        net : nn.Module
+            What `over` gives.
+        batch : Tensor of shape (N, C, h, w)
+            Normalised images on the device.
+
+        Returns
+        -------
+        Tensor of shape (N, K), float32
+            As from calling the runner.
+        """
+        out = (self._call if net is self.net else net)(batch)
         return read_output(out, self._output, len(batch)).to(torch.float32, copy=True)
 
     @contextlib.contextmanager

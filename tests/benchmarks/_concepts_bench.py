@@ -24,6 +24,7 @@ CLASSES = ("000_tench", "701_parachute", "569_garbage_truck")
 TENCH = 0
 NETWORKS = ("efficientnet_lite0", "resnet50")
 TITLES = {"efficientnet_lite0": "EfficientNet-Lite0", "resnet50": "ResNet-50, random weights"}
+_OWN_BATCHES = (4, 8, 16, 32)
 _BARE_BATCHES = 16
 FIT_ON = ("crops", "locations", "both")
 
@@ -105,6 +106,29 @@ def bare_forward(model: ww.VisionModel, device: str) -> float:
             for _ in range(_BARE_BATCHES):
                 runner(batch)
     return (cost.cpu if device == "cpu" else cost.wall) / (_BARE_BATCHES * len(batch))
+
+
+def own_forward(model: ww.VisionModel, device: str) -> float:
+    """Return the seconds that an image costs the network as it was given, in the batch size and layout that it likes.
+
+    Without autograd, but with nothing folded, replaced or divided: the rate at which a person's own loop would run it.
+    """
+    import torch
+
+    found = []
+    for size in _OWN_BATCHES:
+        for layout in (torch.contiguous_format, torch.channels_last):
+            batch = torch.randn((size, *model.example().shape[1:]), device=model.device).contiguous(
+                memory_format=layout
+            )
+            with torch.inference_mode():
+                model.source_net(batch)
+                runs = max(_BARE_BATCHES * model.batch_size // size, 1)
+                with _bench.metered(device) as cost:
+                    for _ in range(runs):
+                        model.source_net(batch)
+            found.append((cost.cpu if device == "cpu" else cost.wall) / (runs * size))
+    return min(found)
 
 
 class Features(NamedTuple):

@@ -198,6 +198,13 @@ def test_logits_land_in_their_places_and_a_bad_one_is_named():
         landing.wait()
 
 
+@pytest.mark.parametrize(
+    ("total", "largest", "streams", "wanted"), [(2080, 128, 2, 124), (9, 4, 2, 4), (9, 4, 3, 3), (25, 13, 2, 13)]
+)
+def test_batches_fall_into_equal_parts_where_there_is_room(total, largest, streams, wanted):
+    assert even_batch(total, largest, streams) == wanted
+
+
 @pytest.mark.parametrize(("total", "largest", "wanted"), [(2080, 128, 123), (2080, 4, 4), (10, 64, 10), (65, 64, 33)])
 def test_batches_are_even(total, largest, wanted):
     assert even_batch(total, largest) == wanted

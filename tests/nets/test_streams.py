@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +20,7 @@ from whatwhere.engine.tuning import Tuner
 from whatwhere.nets import streams
 from whatwhere.nets.aliasing import module_copy
 from whatwhere.nets.plans import Plan, Runner, default_plan
-from whatwhere.nets.streams import Streams, default_streams, joined
+from whatwhere.nets.streams import Streams, default_streams, joined, parts_of
 from whatwhere.pixels.images import read_photo
 
 CPU = torch.device("cpu")
@@ -66,9 +69,9 @@ def runner(net, streams, **options):
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("size", "streams", "wanted", "threads"),
-    [(8, 4, 4, 1), (8, 3, 2, 2), (6, 4, 3, 1), (7, 4, 1, 4), (1, 4, 1, 4), (8, 2, 2, 2), (8, 9, 4, 1), (3, 4, 3, 1)],
+    [(8, 4, 4, 1), (8, 3, 2, 2), (6, 4, 2, 2), (7, 4, 1, 4), (1, 4, 1, 4), (8, 2, 2, 2), (8, 9, 4, 1), (3, 4, 1, 4)],
 )
-def test_a_batch_is_cut_into_the_most_equal_parts_that_there_are_threads_for(parts, size, streams, wanted, threads):
+def test_a_batch_is_cut_into_the_equal_parts_that_use_most_threads(parts, size, streams, wanted, threads):
     images = torch.rand(size, 3, 24, 24)
     run, net = runner(network(), streams), network()
     parts.clear()
@@ -113,19 +116,6 @@ class Remembering(nn.Module):
         return self.seen
 
 
-class Buffered(nn.Module):
-    """The same through a buffer; it writes to the image too."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("scratch", torch.zeros(8, 3, 24, 24))
-
-    def forward(self, x):
-        self.scratch[: len(x)] = x.mul_(2)
-        threading.Event().wait(0.05)
-        return self.scratch[: len(x)] / 2
-
-
 @torch.inference_mode()
 def test_what_a_network_writes_to_itself_stays_within_a_stream(parts):
     images = torch.rand(8, 3, 24, 24)
@@ -135,19 +125,83 @@ def test_what_a_network_writes_to_itself_stays_within_a_stream(parts):
     assert len(parts) == 4 + 1
 
 
+class Scratch(nn.Module):
+    """The same through a tensor that lies in a buffer or in an attribute, or is made when it is first needed."""
+
+    def __init__(self, kept):
+        super().__init__()
+        self.kept = kept
+        if kept == "buffer":
+            self.register_buffer("scratch", torch.zeros(8, 3, 24, 24))
+        else:
+            self.scratch = torch.zeros(8, 3, 24, 24) if kept == "attribute" else None
+
+    def forward(self, x):
+        if self.scratch is None:
+            self.scratch = torch.zeros(8, 3, 24, 24)
+        self.scratch[: len(x)] = x.mul_(2)  # to the image too
+        threading.Event().wait(0.05)
+        return self.scratch[: len(x)] / 2
+
+
+class Drawing(nn.Module):
+    """Adds what it draws."""
+
+    def forward(self, x):
+        return x + 1e-9 * torch.rand(())
+
+
 @torch.inference_mode()
-def test_a_network_that_writes_to_its_buffers_is_found_out_and_computed_again_in_one_stream(parts, caplog):
-    with torch.inference_mode(mode=False):
-        net = nn.Sequential(Buffered(), network()).eval()
-        run = runner(net, 4)
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (Scratch("buffer"), "writes to tensors"),
+        (Scratch("attribute"), "writes to tensors"),
+        (Drawing(), "draws random numbers"),
+        (Scratch("made"), ""),
+    ],
+    ids=["buffer", "attribute", "drawing", "made"],
+)
+def test_what_streams_would_do_to_each_other_is_found_out_before(parts, caplog, first, said):
     caplog.set_level("INFO", logger="whatwhere.nets.streams")
-    for counts in ([2, 2, 2, 2, 8], [8]):
-        parts.clear()
+    with torch.inference_mode(mode=False):
+        net = nn.Sequential(first, network()).eval()
+    net(torch.rand(1, 3, 24, 24))  # what it makes now is of inference mode
+    with torch.inference_mode(mode=False):
+        run = runner(net, 4)
+    assert said in caplog.text
+    assert run.plan.streams == (1 if said else 4)
+    parts.clear()
+    for _ in range(3):
         images = torch.rand(8, 3, 24, 24)
         got = run(images.clone())
-        assert [n for _, n, _ in parts] == counts
+        sizes, parts[:] = [n for _, n, _ in parts], []
+        assert sizes == ([8] if said else [2] * 4)
         assert got.numpy() == pytest.approx(network()(images).numpy(), abs=1e-6)
-    assert "writes to its buffers" in caplog.text
+        parts.clear()
+
+
+class Scaled(nn.Module):
+    scale = 1.0
+
+    def forward(self, x):
+        return x * self.scale
+
+
+@torch.inference_mode()
+def test_every_stream_follows_the_same_network():
+    """What a person sets on a plain attribute meanwhile is seen by all images of a batch, or by none."""
+    with torch.inference_mode(mode=False):
+        net = network(Scaled())
+        model = ww.VisionModel(net, **PLAIN)
+    model.plan = Plan(8, streams=4)
+    run, images = model.runner(), torch.rand(1, 3, 24, 24).expand(8, -1, -1, -1)
+    first = run(images)
+    net[1].scale = 10.0
+    with model.computing():
+        again = run(images)
+    assert len(again.unique(dim=0)) == len(first.unique(dim=0)) == 1
+    assert model.runner()(images)[0].numpy() == pytest.approx(net(images[:1])[0].numpy(), abs=1e-6)
 
 
 class Closed(nn.Module):
@@ -158,10 +212,15 @@ class Closed(nn.Module):
         return x
 
 
+class Single(Closed):
+    def __deepcopy__(self, _memo):
+        return self
+
+
 @pytest.mark.filterwarnings(
     "ignore:.*torch.jit.script.*:FutureWarning", "ignore:.*torch.jit.script.*:DeprecationWarning"
 )
-@pytest.mark.parametrize("of", [Closed, lambda: torch.jit.script(nn.Linear(6, 6))])
+@pytest.mark.parametrize("of", [Closed, Single, lambda: torch.jit.script(nn.Linear(6, 6))])
 def test_what_cannot_be_copied_is_computed_in_one_stream(caplog, of):
     caplog.set_level("INFO", logger="whatwhere.nets.streams")
     net = network(of())
@@ -194,6 +253,11 @@ def test_streams_follow_training_and_what_is_held():
         assert torch.equal(run(images), first)
     assert run(images).numpy() == pytest.approx(net(images).numpy(), abs=1e-6)
     assert not torch.equal(run(images), first)
+
+
+@pytest.mark.parametrize(("size", "threads", "wanted"), [(8, 6, 2), (12, 6, 6), (5, 6, 1), (0, 4, 1), (32, 12, 4)])
+def test_no_thread_idles_for_the_sake_of_a_stream(size, threads, wanted):
+    assert parts_of(size, threads, threads) == wanted
 
 
 class Failing(nn.Module):
@@ -232,14 +296,25 @@ def test_a_stream_without_memory_halves_the_batch(monkeypatch):
         forward(np.array([[1.0]] * 7 + [[0.0]]))
 
 
-def test_threads_that_begin_later_compute_by_all_cores():
-    found = []
-    with torch.inference_mode():
-        runner(network(), 4)(torch.rand(8, 3, 24, 24))
-    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert (found, torch.get_num_threads()) == ([4], 4)
+def test_a_failed_batch_keeps_no_memory():
+    """Whoever goes on with halves has the room of the whole."""
+    net, made = nn.Sequential(Failing(), network()).eval(), []
+    run = Runner(net, Plan(8, streams=4), torch.rand(1, 3, 24, 24))
+
+    def noted(stream, part):
+        out = stream(part)
+        made.append(weakref.ref(out))
+        return out
+
+    images = torch.rand(8, 3, 24, 24)
+    images[7] = 0
+    gc.disable()
+    try:
+        with torch.inference_mode(), contextlib.suppress(RuntimeError):
+            run.over(noted, images)
+        assert [each() for each in made] == [None] * 3
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,11 @@ class SobolRun:
         baseline = self._method.baseline.pixels(model, self._pixels)
         with model.computing():
             model.runner()  # settles the plan
-        size = model.batch_size if self._method.refine else even_batch(self._planned(), model.batch_size)
+        size = (
+            model.batch_size
+            if self._method.refine
+            else even_batch(self._planned(), model.batch_size, model.plan.streams)
+        )
         if not self._alone:
             size = 1
         return MaskedForward(model, self._pixels, baseline, self._method.shape, batch_size=size)

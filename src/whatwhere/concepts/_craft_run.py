@@ -364,7 +364,7 @@ class CraftRun:
             codes, rebuilt = self._code(cells.flatten(0, 2), error)
             self.codes[place] = codes.reshape(-1, *evidence.grid, rank).cpu().numpy()
             rebuilt = rebuilt.reshape(cells.shape)
-            for part in self._parts(len(cells)):
+            for part in self._tails(len(cells)):
                 batch = rebuilt[part].to(self.model.device), prefix[part]
                 decoded = self.encoder.fitting(self._decode, *batch).cpu()
                 kept += int((predicted(decoded) == own[part]).sum())
@@ -386,9 +386,9 @@ class CraftRun:
         with self.model.computing(refresh=False):
             return self.encoder.decode(cells, prefix)
 
-    def _parts(self, count: int) -> list[slice]:
-        """Divide images into batches."""
-        size = self.model.batch_size
+    def _tails(self, count: int) -> list[slice]:
+        """Divide images into batches of what is behind the layer: an affine head takes all of them at once."""
+        size = count if self.encoder.affine else self.model.batch_size
         return [slice(first, first + size) for first in range(0, count, size)]
 
     def _code(self, rows: Tensor, error: SquaredError) -> tuple[Tensor, Tensor]:
@@ -428,7 +428,7 @@ class CraftRun:
         found, ends = [], []
         for place, cells, prefix in evidence.batches():
             codes = torch.from_numpy(self.codes[place])
-            for part in [slice(None)] if self.encoder.affine else self._parts(len(cells)):
+            for part in self._tails(len(cells)):
                 batch = cells[part].to(device), codes[part].to(device), self._explained[place][part].to(device)
                 shared = contributions(self.encoder, self.dictionary, *batch, prefix=prefix[part].to(device))
                 found.append(shared.concepts.cpu())

@@ -206,7 +206,7 @@ class _MaskedRun:
             self._pixels,
             self._baseline,
             self._plan.grid,
-            batch_size=even_batch(size, self._model.batch_size),
+            batch_size=even_batch(size, self._model.batch_size, self._model.plan.streams),
             run=self._scores,
         )
         labels = ("the random mask itself", "with redrawn cell") if design.columns > 1 else ("mask",)

@@ -48,7 +48,7 @@ def convex_nmf(
     tolerance: float = 1e-5,
     iterations: int = 200,
     device: torch.device | None = None,
-    chunk: int = 4096,
+    chunk: int | None = None,
 ) -> Iterator[Factors]:
     """Factorise activations into codes of at least 0 and mixtures of rows, better and better.
 
@@ -67,8 +67,8 @@ def convex_nmf(
         Most iterations, at least 0.
     device : torch.device, optional
         Where to compute; that of the activations by default. The small problems are solved on the CPU.
-    chunk : int, default 4096
-        Most rows worked on at a time.
+    chunk : int, optional
+        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
 
     Returns
     -------

@@ -374,7 +374,7 @@ def _event(*, timed: bool = False) -> Any:
     return torch.cuda.Event(enable_timing=timed)  # type: ignore[no-untyped-call]
 
 
-def even_batch(total: int, largest: int) -> int:
+def even_batch(total: int, largest: int, streams: int = 1) -> int:
     """Return the batch size that spreads forwards evenly, so that little is padded.
 
     Parameters
@@ -383,10 +383,14 @@ def even_batch(total: int, largest: int) -> int:
         Forwards to do.
     largest : int
         Most images a batch.
+    streams : int, default 1
+        In how many equal parts a batch should fall.
 
     Returns
     -------
     int
         At most `largest`.
     """
-    return -(-total // -(-total // largest))
+    size = -(-total // -(-total // largest))
+    whole = -(-size // streams) * streams
+    return whole if whole <= largest else size

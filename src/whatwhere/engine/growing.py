@@ -33,7 +33,7 @@ def grown(
     signed: bool = False,
     seed: int = 0,
     device: torch.device | None = None,
-    chunk: int = 4096,
+    chunk: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return codes and a bank of `rank` atoms to start from, the first of them as given.
 
@@ -51,8 +51,8 @@ def grown(
         Of the sketch of the singular vectors, from 0 to 2^63 - 1.
     device : torch.device, optional
         Where to compute; that of the activations by default.
-    chunk : int, default 4096
-        Most rows worked on at a time.
+    chunk : int, optional
+        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
 
     Returns
     -------

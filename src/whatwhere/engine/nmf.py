@@ -45,7 +45,7 @@ def hals(
     iterations: int = 200,
     seed: int = 0,
     device: torch.device | None = None,
-    chunk: int = 4096,
+    chunk: int | None = None,
 ) -> Iterator[Factors]:
     """Factorise activations into codes and a bank, both at least 0, better and better.
 
@@ -70,8 +70,9 @@ def hals(
         Same seed, same factors, from 0 to 2^63 - 1; ``"nndsvd"`` uses it for the sketch of its singular vectors.
     device : torch.device, optional
         Where to compute; that of the activations by default. Blocks are moved there one at a time.
-    chunk : int, default 4096
-        Most rows worked on at a time. Memory beyond A: 2 n r + 3 `chunk` p numbers.
+    chunk : int, optional
+        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere. Memory beyond A: 2 n r + 3
+        `chunk` p numbers.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def encode(
     tolerance: float = 1e-5,
     iterations: int = 200,
     device: torch.device | None = None,
-    chunk: int = 4096,
+    chunk: int | None = None,
 ) -> Iterator[Factors]:
     """Fit codes of at least 0 to a fixed bank, better and better.
 
@@ -146,8 +147,8 @@ def encode(
         Most iterations, at least 0.
     device : torch.device, optional
         Where to compute; that of the activations by default.
-    chunk : int, default 4096
-        Most rows worked on at a time.
+    chunk : int, optional
+        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
 
     Returns
     -------

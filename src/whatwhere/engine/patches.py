@@ -142,13 +142,16 @@ class TokenBlend:
         return self._runner.over(self._logits, self._image.expand(len(tokens), -1, -1, -1), tokens)
 
     def _logits(self, net: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
-        _embedding(net, self._name).tokens = tokens
-        return self._runner.logits(net, images)
+        layer = _embedding(net, self._name)
+        layer.tokens = tokens
+        try:
+            return self._runner.logits(net, images)
+        finally:
+            layer.tokens = self._ends[1]  # a copy of the network keeps no batch alive
 
     def forget(self) -> None:
         """Give the buffer back."""
         self._buffer = None
-        _embedding(self._runner.net, self._name).tokens = self._ends[1]
 
 
 def _embedding(net: nn.Module, name: str) -> GivenTokens:

@@ -36,7 +36,7 @@ def pca(
     *,
     seed: int = 0,
     device: torch.device | None = None,
-    chunk: int = 4096,
+    chunk: int | None = None,
 ) -> Iterator[Factors]:
     """Find the principal components of activations.
 
@@ -50,8 +50,8 @@ def pca(
         Of a sketch, from 0 to 2^63 - 1; looked at only if n and p are both above 4,096.
     device : torch.device, optional
         Where to compute; that of the activations by default.
-    chunk : int, default 4096
-        Most rows worked on at a time.
+    chunk : int, optional
+        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import types
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def alias_copy(net: nn.Module) -> nn.Module:
 
 
 def module_copy(net: nn.Module) -> nn.Module:
-    """Copy the modules of a network, and none of its tensors: the copy holds the very same.
+    """Copy the modules of a network; the copy holds the very same parameters and buffers.
 
     Parameters
     ----------
@@ -131,20 +132,43 @@ def module_copy(net: nn.Module) -> nn.Module:
     Returns
     -------
     torch.nn.Module
-        The copy, in the same mode, without the hooks that do not compute its weights.
+        The copy, in the same mode, without the hooks that do not compute its weights. Tensors in plain attributes are
+        the same too, but for those that were made in inference mode, which no user's are: what a network has kept of
+        its last pass.
 
     Raises
     ------
     Exception
         Whatever `copy.deepcopy` raises on something that the network holds.
     ValueError
-        If tensors were copied all the same, as those inside a ScriptModule are.
+        If a tensor was copied all the same, as those inside a ScriptModule are, or a module was not.
     """
-    twin = _copy(net, lambda tensor: tensor)
-    for own, other in ((net.parameters(), twin.parameters()), (net.buffers(), twin.buffers())):
-        if list(map(id, own)) != list(map(id, other)):
-            raise ValueError(f"net: the tensors of {type(net).__name__} cannot be shared with a copy.")
+    own = {id(tensor) for tensor in (*net.parameters(), *net.buffers())}
+    with torch.inference_mode():  # where a clone of such a tensor is one again
+        twin = _copy(net, lambda each: each.clone() if each.is_inference() and id(each) not in own else each)
+    kind = type(net).__name__
+    for mine, other in ((net.parameters(), twin.parameters()), (net.buffers(), twin.buffers())):
+        if [id(tensor) for tensor in mine] != [id(tensor) for tensor in other]:
+            raise ValueError(f"net: the tensors of {kind} cannot be shared with a copy.")
+    if set(map(id, net.modules())) & set(map(id, twin.modules())):
+        raise ValueError(f"net: some modules of {kind} copy themselves by giving themselves.")
     return twin
+
+
+def tensors_of(net: nn.Module) -> list[Tensor]:
+    """List the tensors that a network holds, in parameters, buffers and plain attributes.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        A network.
+
+    Returns
+    -------
+    list of Tensor
+        Each once.
+    """
+    return _reachable(net)[1]
 
 
 def _copy(net: nn.Module, tensor_of: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -157,11 +181,28 @@ def _copy(net: nn.Module, tensor_of: Callable[[Tensor], Tensor]) -> nn.Module:
             if isinstance(hooks, dict):
                 kept = {k: h for k, h in hooks.items() if key in _CALL_HOOKS and isinstance(h, _FUNCTION_HOOKS)}
                 memo[id(hooks)] = OrderedDict(kept)
-    for module in reversed(modules):  # inner wrappers first
-        inner = unwrapped(module)
-        if inner is not module:
-            memo[id(module)] = copy.deepcopy(inner, memo)
-    return copy.deepcopy(net, memo)
+    with _uncollected():
+        for module in reversed(modules):  # inner wrappers first
+            inner = unwrapped(module)
+            if inner is not module:
+                memo[id(module)] = copy.deepcopy(inner, memo)
+        return copy.deepcopy(net, memo)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage meanwhile.
+
+    A copy makes thousands of objects, all of which stay. Looking through those of the whole process takes a third of a
+    second where PyTorch is loaded, all threads wait, and it would often be now: right before somebody's first map.
+    """
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def hooked_modules(net: nn.Module) -> list[str]:

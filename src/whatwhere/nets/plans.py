@@ -21,7 +21,7 @@ from whatwhere.nets.outputs import read_output
 from whatwhere.nets.pointwise import use_onednn
 from whatwhere.nets.replica import AliasReplica
 from whatwhere.nets.same_padding import avoid_copies
-from whatwhere.nets.streams import Streams, default_streams
+from whatwhere.nets.streams import Streams, default_streams, stands_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,8 @@ class Plan:
     streams : int, default 1
         On a CPU, how many parts of a batch are computed side by side, each by its share of the threads; with 1 all
         threads work on one operation after the other. As many are used as divide the batch, and as there are threads.
+        Choose 1 for a network that switches settings of the whole process while it computes, as
+        ``torch.backends.mkldnn.flags`` does.
     noise : float, default 0
         Squared deviation from float32 over the variance of the score under masks, as measured: no index below it
         means anything. Zero where nothing was reduced.
@@ -181,6 +183,11 @@ class Runner:
             self.n_probes += 2
             if not fold_batch_norm(own, example, output):
                 plan = replace(plan, folded=False)
+        if plan.streams > 1 and (self._device != "cpu" or plan.compiled):
+            plan = replace(plan, streams=1)
+        if plan.streams > 1:
+            self.n_probes += 1
+            plan = plan if stands_streams(own, example) else replace(plan, streams=1)
         if mine and plan.precision == "float32" and self._device == "cpu" and not plan.compiled:
             use_onednn(own)
             avoid_copies(own)
@@ -189,10 +196,9 @@ class Runner:
             _keep_head_in_float32(own, example, self._device)
         self.net = own
         self._call: Any = _compiled(own, self._device) if plan.compiled else own
-        self._streams = None
-        if plan.streams > 1:
-            self._streams = None if plan.compiled or self._device != "cpu" else Streams.of(own, plan.streams)
-            plan = plan if self._streams else replace(plan, streams=1)
+        self._streams = Streams.of(own, plan.streams) if plan.streams > 1 else None
+        if plan.streams > 1 and self._streams is None:
+            plan = replace(plan, streams=1)
         self.plan = plan
 
     def __call__(self, batch: Tensor) -> Tensor:

@@ -13,13 +13,12 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from whatwhere.nets.aliasing import module_copy
+from whatwhere.nets.aliasing import module_copy, tensors_of
+from whatwhere.nets.crew import crew_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,25 +52,30 @@ def default_streams(device: torch.device) -> int:
 
 
 class Streams:
-    """A network, and copies of its modules, to compute parts of a batch side by side.
+    """Copies of a network's modules, to compute parts of a batch side by side.
 
     Parameters
     ----------
-    nets : sequence of nn.Module
-        The network in eval mode, on the CPU, and a copy of it; see `of`.
+    net : nn.Module
+        The network in eval mode, on the CPU.
     count : int
         How many streams there are at most.
 
+    Raises
+    ------
+    Exception
+        Whatever a network raises on being copied.
+
     Notes
     -----
-    Every stream has modules of its own, since a network may write to its attributes while it computes; the tensors are
-    the same. A copy takes 10 to 50 ms to make, and is made when it is first needed.
+    Every stream has modules of its own, since a network may write to its attributes while it computes; parameters and
+    buffers are the same. A copy takes about 10 ms to make, and is made when it is first needed.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], count: int) -> None:
-        self._nets = list(nets)
-        self._count, self._tried = count, False
-        self._buffers = [buffer for buffer in nets[0].buffers() if not buffer.is_inference()]
+    def __init__(self, net: nn.Module, count: int) -> None:
+        self._net, self._count = net, count
+        self._pristine = module_copy(net)  # not run before the last: what a network keeps of a pass may forbid a copy
+        self._copies: list[nn.Module] = []
 
     @classmethod
     def of(cls, net: nn.Module, count: int) -> Streams | None:
@@ -79,10 +83,8 @@ class Streams:
 
         Parameters
         ----------
-        net : nn.Module
-            The network in eval mode, on the CPU.
-        count : int
-            How many streams there are at most.
+        net, count : nn.Module, int
+            As for the class.
 
         Returns
         -------
@@ -90,8 +92,8 @@ class Streams:
             None where its modules cannot be copied.
         """
         try:
-            return cls([net, module_copy(net)], count)
-        except Exception as error:  # whatever a network raises on being copied
+            return cls(net, count)
+        except Exception as error:  # whatever the user's modules raise on being copied
             logger.info("%s is computed in one stream: %s: %s", type(net).__name__, type(error).__name__, error)
             return None
 
@@ -101,7 +103,8 @@ class Streams:
         Parameters
         ----------
         run : callable
-            Takes a network and what there is of a part of the columns; called in another thread, in inference mode.
+            Takes a network and what there is of a part of the columns; called in other threads, in inference mode,
+            where there are several parts.
         *columns : Tensor of shape (N, ...)
             What there is of the batch.
 
@@ -113,45 +116,84 @@ class Streams:
         Raises
         ------
         Exception
-            Whatever `run` raised first, once all parts have ended.
+            Whatever `run` raised for the first part that failed, once all parts have ended.
 
         Notes
         -----
-        The batch is cut into the most parts that are equally long, so that an entry gives the same numbers wherever it
-        stands, and into one where autograd records. A network that writes to its buffers is found out at its first
-        batch, by the versions that PyTorch counts; that one is computed again, and all others, in one stream.
+        The batch is cut into equal parts, so that an entry gives the same numbers wherever it stands: those that use
+        most threads, and of these the most. It stays whole where autograd records.
         """
-        parts = self._parts(len(columns[0]))
-        if parts > 1 and not self._tried:
-            before = self._written()
-            found = self._side_by_side(run, [column.clone() for column in columns], parts)  # it may write to these too
-            self._tried = True
-            if self._written() == before:
-                return joined(found)
-            self._count = parts = 1
-            logger.info("%s writes to its buffers, and is computed in one stream.", type(self._nets[0]).__name__)
-        return run(self._nets[0], *columns) if parts == 1 else joined(self._side_by_side(run, columns, parts))
-
-    def _parts(self, size: int) -> int:
-        most = 1 if torch.is_grad_enabled() else min(self._count, size, torch.get_num_threads())
-        return next((k for k in range(most, 1, -1) if size % k == 0), 1)
-
-    def _written(self) -> int:
-        return sum(buffer._version for buffer in self._buffers)  # noqa: SLF001  # PyTorch's own name for it
-
-    def _side_by_side(self, run: Callable[..., ResultT], columns: Sequence[Tensor], parts: int) -> list[ResultT]:
-        while len(self._nets) < parts:
-            self._nets.append(module_copy(self._nets[0]))
         threads = torch.get_num_threads()
-        pool = _pool(parts, threads // parts, threads, os.getpid())
+        parts = 1 if torch.is_grad_enabled() else parts_of(len(columns[0]), min(self._count, threads), threads)
+        if parts == 1:
+            return run(self._net, *columns)
+        try:
+            crew = crew_of(parts, threads // parts, os.getpid())
+        except RuntimeError as error:  # the system gives no more threads
+            logger.info("%s is computed in one stream: %s", type(self._net).__name__, error)
+            return run(self._net, *columns)
+        while len(self._copies) < parts:
+            last = len(self._copies) == self._count - 1
+            self._copies.append(self._pristine if last else module_copy(self._pristine))
 
-        def one(k: int) -> ResultT:
-            with torch.inference_mode():
-                return run(self._nets[k], *(column.chunk(parts)[k] for column in columns))
+        def task(net: nn.Module, part: Sequence[Tensor]) -> Callable[[], ResultT]:
+            def compute() -> ResultT:
+                with torch.inference_mode():
+                    return run(net, *part)
 
-        waiting = [pool.submit(one, k) for k in range(parts)]
-        wait(waiting)  # all of them, whatever happens to one: they read the caller's buffers
-        return [each.result() for each in waiting]
+            return compute
+
+        cut = zip(self._copies, *(column.chunk(parts) for column in columns), strict=False)
+        return joined(crew([task(net, part) for net, *part in cut]))
+
+
+def stands_streams(net: nn.Module, example: Tensor) -> bool:
+    """Tell whether streams of a network would leave each other alone, by one forward pass.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network in eval mode.
+    example : Tensor of shape (1, C, h, w)
+        A normalised image.
+
+    Returns
+    -------
+    bool
+        False where the network draws random numbers, in an order that streams would not keep, or writes to tensors that
+        copies of its modules would share. What it makes anew and keeps is each copy's own.
+    """
+    shared = [tensor for tensor in tensors_of(net) if not tensor.is_inference()]
+    written, drawn = [tensor._version for tensor in shared], torch.get_rng_state()  # noqa: SLF001  # PyTorch's name
+    with torch.inference_mode():
+        net(example.clone())
+    draws = not torch.equal(torch.get_rng_state(), drawn)
+    if draws or [tensor._version for tensor in shared] != written:  # noqa: SLF001
+        why = "draws random numbers" if draws else "writes to tensors that streams would share"
+        logger.info("%s %s, and is computed in one stream.", type(net).__name__, why)
+        return False
+    return True
+
+
+def parts_of(size: int, most: int, threads: int) -> int:
+    """Say in how many parts a batch is computed.
+
+    Parameters
+    ----------
+    size : int
+        Entries of the batch.
+    most : int
+        Streams at most.
+    threads : int
+        Threads that there are for all parts.
+
+    Returns
+    -------
+    int
+        A divisor of `size`: of those that use most threads, the largest.
+    """
+    fitting = [k for k in range(1, max(min(size, most), 1) + 1) if size % k == 0]
+    return max(fitting, key=lambda k: (k * (threads // k), k))
 
 
 def joined(parts: Sequence[ResultT]) -> ResultT:
@@ -171,26 +213,6 @@ def joined(parts: Sequence[ResultT]) -> ResultT:
     if isinstance(first, torch.Tensor):
         return cast("ResultT", torch.cat(cast("list[Tensor]", list(parts))))
     return type(first)(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-@functools.lru_cache(maxsize=8)
-def _pool(count: int, threads: int, before: int, _process: int) -> ThreadPoolExecutor:
-    """Return threads that compute by some of the cores each; a forked process makes its own."""
-    return ThreadPoolExecutor(count, "whatwhere-stream", initializer=_settle, initargs=(threads, before))
-
-
-def _settle(threads: int, before: int) -> None:
-    """Have this thread compute by so many OpenMP threads.
-
-    PyTorch gives a thread its number when the thread first asks for it, so it asks here, before another is set. The
-    setter is for the calling thread and for those that ask later; a thread that does nothing else gives these the
-    number back.
-    """
-    torch.get_num_threads()
-    torch.set_num_threads(threads)
-    other = threading.Thread(target=torch.set_num_threads, args=(before,))
-    other.start()
-    other.join()
 
 
 @functools.cache

@@ -22,7 +22,7 @@ NO_PROTOTYPES = "The prototypes are not grown yet. Run the cell in a notebook to
 _NO_PHOTOS = "Photos that excite it: PrototypeView(…, images=photos)."
 _NO_MODEL = "Which photos excite it, the network knows: PrototypeView(prototypes, model=model, images=photos)."
 _NO_TARGET = "This prototype came from a file that does not hold its target, so that photos cannot be asked for it."
-_TO_COME = "Photos that excite it come once the network has looked at them."
+_TO_COME = "The network has not looked yet which photos excite it."
 _FIRST = 48  # photos that are looked at before the ascent goes on
 
 

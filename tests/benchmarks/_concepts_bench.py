@@ -24,7 +24,7 @@ CLASSES = ("000_tench", "701_parachute", "569_garbage_truck")
 TENCH = 0
 NETWORKS = ("efficientnet_lite0", "resnet50")
 TITLES = {"efficientnet_lite0": "EfficientNet-Lite0", "resnet50": "ResNet-50, random weights"}
-_OWN_BATCHES = (4, 8, 16, 32)
+_OWN_BATCHES = (1, 2, 4, 8, 16, 32)
 _BARE_BATCHES = 16
 FIT_ON = ("crops", "locations", "both")
 

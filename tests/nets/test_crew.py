@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+import weakref
 
 import pytest
 import torch
@@ -125,3 +127,37 @@ def test_a_system_without_more_threads_leaves_nothing_behind(monkeypatch):
         time.sleep(0.01)
     left[0] = 9
     assert crew_of(4, 1, -1)([lambda: 1]) == [1]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_an_idle_crew_keeps_nothing_alive(kind):
+    class Held:
+        pass
+
+    def task(told):
+        raise kind(f"said {told is None}")
+
+    held = Held()
+    gone = weakref.ref(held)
+    with pytest.raises(kind):
+        Crew(1, 1)([lambda held=held: task(held)])
+    gc.collect()
+    del held
+    assert gone() is None
+
+
+def test_a_thread_that_cannot_give_the_number_back_takes_none(monkeypatch, caplog):
+    start = threading.Thread.start
+
+    def few(thread):
+        if thread.name != "whatwhere-crew":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    caplog.set_level("INFO", logger="whatwhere.nets.crew")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", few)
+        found = Crew(2, 1)([torch.get_num_threads] * 2)
+    assert found == [4, 4]
+    assert "can't start" in caplog.text
+    assert threads_of_a_new_thread() == 4

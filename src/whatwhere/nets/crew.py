@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ResultT = TypeVar("ResultT")
+
+logger = logging.getLogger(__name__)
 
 _NAME = "whatwhere-crew"
 
@@ -97,8 +100,8 @@ class Crew:
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         results: list[Any] = [None] * len(tasks)
         errors: dict[int, BaseException] = {}
-        for k, task in enumerate(tasks):
-            self._tasks.put((k, task, results, errors, ended))
+        for k in range(len(tasks)):
+            self._tasks.put((k, tasks[k], results, errors, ended))
         self._await(ended, len(tasks))
         if not errors:
             return results
@@ -123,6 +126,8 @@ class Crew:
     def _work(self, threads: int, settled: threading.Semaphore) -> None:
         try:
             _settle(threads)
+        except RuntimeError as error:  # the system gives no more threads: slower, with the same numbers
+            logger.info("A stream computes by all threads: %s", error)
         finally:
             settled.release()
         while (told := self._tasks.get()) is not None:

@@ -349,6 +349,30 @@ describe("panel", () => {
     ] as typeof rare;
     expect(axisOf(few, "presence")).toEqual([0.25, [0, 0.05, 0.1, 0.15, 0.2, 0.25]]);
   });
+
+  it("puts a disc where its two rates are, between the ends of their intervals", () => {
+    const rate = (value: number, low: number, high: number) => ({ value, low, high, count: 1, total: 4 });
+    const apart = [
+      makeConceptInfo(0, { presence: [rate(0.25, 0.1, 0.4), rate(0.75, 0.5, 0.9)] }),
+      makeConceptInfo(1, { presence: [rate(0.8, 0.7, 0.85), rate(0.2, 0.1, 0.35)] }),
+    ];
+    const { all } = show({ _concepts: apart });
+    const places = all(".disc").map(({ style, dataset }) => [dataset.key, style.left, style.top]);
+    const byKey = Object.fromEntries(places.map(([key, left, top]) => [key, [left, top]]));
+    expect(Object.values(byKey)).toEqual([
+      ["25%", "25%"],
+      ["80%", "80%"],
+    ]);
+    const ends = all(".whisker").map((each) =>
+      ["x1", "y1", "x2", "y2"].map((name) => Math.round(Number(each.getAttribute(name)) * 1e6) / 1e6),
+    );
+    expect(ends).toEqual([
+      [10, 25, 40, 25],
+      [25, 50, 25, 10],
+      [70, 80, 85, 80],
+      [80, 90, 80, 65],
+    ]);
+  });
 });
 
 describe("the view", () => {

@@ -47,7 +47,6 @@ def test_pandas(atlas, monkeypatch):
 
 
 def test_plotly(atlas):
-    pytest.importorskip("plotly")
     *lines, dots = atlas.to_plotly().data
     assert len(lines) == 2
     assert sorted(dots.text) == sorted(atlas.names.values())

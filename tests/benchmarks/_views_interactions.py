@@ -207,7 +207,7 @@ _ANSWERS: Final = {
             "(ww, i) => ww.dataset.class === String(20 + i)",
             "0",
         ),
-        "first-order index of a class": (
+        "signed map of another class": (
             """(ww, i) => {
               const layers = ww.querySelectorAll("[data-key=slope], [data-key=total]");
               const classes = ww.querySelectorAll(".pred [role=radio]");

@@ -133,10 +133,13 @@ def look_round(lab, view, spot, name):
     view.locator(".cloud").scroll_into_view_if_needed()
     box = view.locator(".cloud").bounding_box()
 
-    # the card comes with the pointer, its photo from the kernel
+    # the card comes with the pointer, its photo from the kernel, and goes with it
     lab.page.mouse.move(box["x"] + spot[0], box["y"] + spot[1])
     view.locator(".card").wait_for()
     assert name in view.locator(".card").inner_text()
+    lab.until(f"ww.querySelector('.card canvas') !== null && ({COLOURS})(ww.querySelector('.card canvas')) > 20")
+    lab.page.mouse.move(box["x"] + spot[0], box["y"] - 30)
+    view.locator(".card").wait_for(state="hidden")
 
     # a lasso round all of them: by Shift and a drag, and by its tool
     lab.page.keyboard.down("Shift")

@@ -128,8 +128,7 @@ def test_forty_concepts(made):
     assert graph.picture().size[0] == 1760
     assert graph.select("N1").tolist() == graph.select(39).tolist()
     assert len(graph.table()["concept"]) == 40
-    if importlib.util.find_spec("plotly"):
-        assert len(graph.to_plotly().data) > 40
+    assert len(graph.to_plotly().data) > 40
 
 
 def test_all_absent(made):
@@ -139,8 +138,7 @@ def test_all_absent(made):
     assert [flag.verdict for flag in graph.shortcuts()] == ["nothing"] * 3
     assert graph.picture().mode == "RGB"
     assert graph.table()["reliability"] == [None] * 3
-    if importlib.util.find_spec("plotly"):
-        assert graph.to_plotly().data[0].name == "no supporting concept"
+    assert graph.to_plotly().data[0].name == "no supporting concept"
 
 
 def test_broken_records_are_refused(made):
@@ -271,15 +269,14 @@ def test_without_pandas(made, monkeypatch):
         made([[1.0]]).to_pandas()
 
 
-def test_a_pandas_table(made, monkeypatch):
-    """With pandas itself where it is installed, else by what is handed to it."""
+def test_a_pandas_table(made):
     graph = made([[2.0, 0.0], [1.0, 3.0]], [0, 1])
-    if importlib.util.find_spec("pandas"):
-        frame = graph.to_pandas()
-        assert frame.loc["B", "photos"] == 1
-        assert list(graph.to_pandas("images").index) == ["photo 0", "photo 1"]
-        return
-    handed = {}
+    assert graph.to_pandas().loc["B", "photos"] == 1
+    assert list(graph.to_pandas("images").index) == ["photo 0", "photo 1"]
+
+
+def test_what_is_handed_to_pandas(made, monkeypatch):
+    graph, handed = made([[2.0, 0.0], [1.0, 3.0]], [0, 1]), {}
 
     class Frame(dict):
         def set_index(self, name):
@@ -292,7 +289,6 @@ def test_a_pandas_table(made, monkeypatch):
 
 
 def test_a_plotly_figure(made):
-    pytest.importorskip("plotly", reason="figures are Plotly's")
     graph = made([[2.0, 0.0], [1.0, 3.0], [0.0, 1.0], [-1.0, 0.0]], [0, 1, -1, 0])
     figure = graph.to_plotly(by="strongest")
     named = {trace.name: trace for trace in figure.data if trace.xaxis == "x"}

@@ -123,6 +123,15 @@ def _one_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def four_threads():
+    """Have PyTorch compute by four threads, as on a person's machine; other tests have one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
 class Planted(NamedTuple):
     """Activations made of known codes and a known bank."""
 

@@ -526,7 +526,7 @@ class VisionModel:
         return len(out)
 
     def _machine_key(self) -> str:
-        """Identify network, input, device, libraries and, on a CPU, the allocator: what a measured speed depends on."""
+        """Identify network, input, device, library and, on a CPU, the allocator: what a measured speed depends on."""
         digest = hashlib.blake2b(type(self.net).__qualname__.encode(), digest_size=8)
         for key, value in self.net.state_dict().items():
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())

@@ -14,13 +14,7 @@ import torch
 from whatwhere.nets import crew
 from whatwhere.nets.crew import Crew, crew_of
 
-
-@pytest.fixture(autouse=True)
-def _four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("four_threads")
 
 
 def threads_of_a_new_thread():

@@ -27,12 +27,7 @@ CPU = torch.device("cpu")
 PLAIN = {"input_size": 24, "mean": (0.0,) * 3, "std": (1.0,) * 3, "device": "cpu"}
 
 
-@pytest.fixture(autouse=True)
-def _four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("four_threads")
 
 
 class Noted(nn.Conv2d):

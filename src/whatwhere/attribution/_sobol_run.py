@@ -305,12 +305,10 @@ class SobolRun:
         model = self._model
         baseline = self._method.baseline.pixels(model, self._pixels)
         with model.computing():
-            model.runner()  # settles the plan
-        size = (
-            model.batch_size
-            if self._method.refine
-            else even_batch(self._planned(), model.batch_size, model.plan.streams)
-        )
+            plan = model.runner().plan  # settled by now
+        size = plan.batch_size
+        if not self._method.refine:
+            size = even_batch(self._planned(), size, plan.streams)
         if not self._alone:
             size = 1
         return MaskedForward(model, self._pixels, baseline, self._method.shape, batch_size=size)

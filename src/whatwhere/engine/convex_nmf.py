@@ -68,7 +68,7 @@ def convex_nmf(
     device : torch.device, optional
         Where to compute; that of the activations by default. The small problems are solved on the CPU.
     chunk : int, optional
-        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
+        Most rows worked on at a time; by default 1,024 on a CPU and 4,096 elsewhere.
 
     Returns
     -------

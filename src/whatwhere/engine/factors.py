@@ -228,7 +228,7 @@ def relative_error(
     offset : Tensor of shape (p,), optional
         b; 0 by default.
     chunk : int, optional
-        Most rows whose residual is held at a time, at least 1; by default 1,024 on a CPU and 16,384 elsewhere.
+        Most rows whose residual is held at a time, at least 1; by default 1,024 on a CPU and 4,096 elsewhere.
 
     Returns
     -------

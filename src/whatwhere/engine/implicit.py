@@ -67,7 +67,7 @@ def codes(bank: Tensor, activations: Tensor, *, ridge: float = 0.0, chunk: int |
         Penalty on squared codes, as a share of the atoms' mean squared length, at least 0: codes shrink, but change
         less abruptly with the row. The gradient is that of the penalised codes.
     chunk : int, optional
-        Most rows worked on at a time, at least 1; by default 1,024 on a CPU and 16,384 elsewhere. Memory: 8 r^2 `chunk`
+        Most rows worked on at a time, at least 1; by default 1,024 on a CPU and 4,096 elsewhere. Memory: 8 r^2 `chunk`
         bytes, a few times, and 8 r^2 bytes for each different set of atoms in use until the gradient was taken.
 
     Returns
@@ -118,7 +118,7 @@ def implicit_codes(bank: Tensor, activations: Tensor, *, ridge: float = 0.0, chu
     ridge : float, default 0
         Penalty on squared codes, as a share of the atoms' mean squared length.
     chunk : int, optional
-        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
+        Most rows worked on at a time; by default 1,024 on a CPU and 4,096 elsewhere.
 
     Returns
     -------

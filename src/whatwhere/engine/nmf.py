@@ -71,7 +71,7 @@ def hals(
     device : torch.device, optional
         Where to compute; that of the activations by default. Blocks are moved there one at a time.
     chunk : int, optional
-        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere. Memory beyond A: 2 n r + 3
+        Most rows worked on at a time; by default 1,024 on a CPU and 4,096 elsewhere. Memory beyond A: 2 n r + 3
         `chunk` p numbers.
 
     Returns
@@ -148,7 +148,7 @@ def encode(
     device : torch.device, optional
         Where to compute; that of the activations by default.
     chunk : int, optional
-        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
+        Most rows worked on at a time; by default 1,024 on a CPU and 4,096 elsewhere.
 
     Returns
     -------

@@ -48,7 +48,7 @@ def nnls(bank: Tensor, activations: Tensor, *, start: Tensor | None = None, chun
         Codes to begin the search from, at least 0; from 0 by default. Near ones save time; they do not change the
         answer where it is unique.
     chunk : int, optional
-        Most rows worked on at a time, at least 1; by default 1,024 on a CPU and 16,384 elsewhere. Memory: 8 r^2 `chunk`
+        Most rows worked on at a time, at least 1; by default 1,024 on a CPU and 4,096 elsewhere. Memory: 8 r^2 `chunk`
         bytes, a few times.
 
     Returns

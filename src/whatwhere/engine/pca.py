@@ -51,7 +51,7 @@ def pca(
     device : torch.device, optional
         Where to compute; that of the activations by default.
     chunk : int, optional
-        Most rows worked on at a time; by default 1,024 on a CPU and 16,384 elsewhere.
+        Most rows worked on at a time; by default 1,024 on a CPU and 4,096 elsewhere.
 
     Returns
     -------

@@ -78,7 +78,7 @@ def reconstruction_error(
     bank : Tensor of shape (r, p)
         W. Its device is where the computing is done; the rest is moved there a chunk at a time.
     chunk : int, optional
-        Most rows worked on at a time, at least 1; by default 1,024 on a CPU and 16,384 elsewhere. Memory: 16 p `chunk`
+        Most rows worked on at a time, at least 1; by default 1,024 on a CPU and 4,096 elsewhere. Memory: 16 p `chunk`
         bytes.
 
     Returns
